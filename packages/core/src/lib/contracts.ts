@@ -66,6 +66,8 @@ export interface Parsed<Proof = unknown> {
   note?: string
   /** Unix seconds after which the proof can no longer move money. */
   until?: number
+  /** Whether this proof says that the money has moved already; absent: as the method's `moves`. */
+  moved?: boolean
 }
 
 export interface Context {
