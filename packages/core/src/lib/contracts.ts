@@ -42,10 +42,13 @@ export type SwapResult = { ok: true; version: Version } | { ok: false; entry?: E
 export interface Store {
   get(key: string): Promise<Entry | undefined>
   /** Writes only if the key still has version `expect` (or does not exist). A refusal shows what stands there now. */
+  // oxlint-disable-next-line typescript/no-redundant-type-constituents -- 'absent' is named for the reader
   swap(key: string, expect: Version | 'absent', next: Write | 'delete'): Promise<SwapResult>
   /** The entries of a queue that are due by the store's clock, oldest first. Does not claim. `after` pages on. */
   due(queue: string, limit: number, after?: Entry): Promise<Entry[]>
   close?(): Promise<void>
+  /** Set by a store that forgets when the process ends: a server refuses it beyond loopback. */
+  readonly volatile?: true
 }
 
 /** What a route asks of one method. `amount` is a decimal string; `null` checks and quotes the constant terms only. */
@@ -105,7 +108,11 @@ export interface OnceMethod<Override = object, Proof = unknown> {
   /** The request object of a challenge. Pure; throws `TypeError` with the remedy when the terms cannot be asked for. */
   quote(terms: Terms & Override): JsonObject
   /** Pure and bounded. Throws `PaymentError('malformed-credential')`, or `verification-failed` for a proof of the wrong kind. */
-  parse(payload: JsonObject, challenge: Challenge, request: JsonObject): Parsed<Proof> | Promise<Parsed<Proof>>
+  parse(
+    payload: JsonObject,
+    challenge: Challenge,
+    request: JsonObject,
+  ): Parsed<Proof> | Promise<Parsed<Proof>>
   /** No side effects. `payer` only if proven. */
   verify(parsed: Parsed<Proof>, context: Context): Promise<{ payer?: string }>
   /** Moves the money. Idempotent per credential. */

@@ -1,0 +1,185 @@
+/** A request that can be sent again, byte for byte. */
+export interface Call {
+  /** Absolute, without fragment. */
+  url: string
+  method: string
+  /** The caller's, with the content type that belongs to `body`. */
+  headers: Headers
+  body?: Uint8Array<ArrayBuffer>
+  /** Instead of `body`: too large to be held, so it can be sent once. */
+  stream?: ReadableStream<Uint8Array>
+  redirect: RequestRedirect
+  signal?: AbortSignal
+  /** What else the caller said, also what only this runtime knows (`dispatcher`, `cf`, `next`). */
+  rest: RequestInit
+}
+
+export type Fetch = typeof globalThis.fetch
+
+const fields = [
+  'cache',
+  'credentials',
+  'integrity',
+  'keepalive',
+  'mode',
+  'referrer',
+  'referrerPolicy',
+  'cf',
+] as const
+
+/**
+ * Reads the arguments of `fetch`. Bodies are serialised once, so that a multipart boundary stays the same;
+ * what is not in memory already is held up to `maxBody` bytes.
+ */
+export async function readCall(
+  input: RequestInfo | URL,
+  init: RequestInit | undefined,
+  maxBody: number,
+): Promise<Call> {
+  const request = new Request(input, init)
+  const given = input instanceof Request ? input : undefined
+  const rest: Record<string, unknown> = {}
+  for (const name of given ? fields : []) {
+    const value = (given as unknown as Record<string, unknown>)[name]
+    // `navigate` cannot be asked for by a program.
+    if (value !== undefined && value !== 'navigate') rest[name] = value
+  }
+  Object.assign(rest, init)
+  for (const name of ['body', 'headers', 'method', 'redirect', 'signal', 'duplex']) delete rest[name]
+  const url = new URL(request.url)
+  url.hash = ''
+  const call: Call = {
+    url: url.href,
+    method: request.method,
+    headers: new Headers(request.headers),
+    redirect: request.redirect ?? 'follow',
+    rest: rest as RequestInit,
+  }
+  const signal = init?.signal === undefined ? given?.signal : init.signal
+  if (signal) call.signal = signal
+  signal?.throwIfAborted()
+  if (request.body !== null && request.method !== 'GET' && request.method !== 'HEAD')
+    Object.assign(call, await readBody(request, isHeld(init?.body) ? Infinity : maxBody))
+  return call
+}
+
+/** The second argument of `fetch` for one sending of the call. */
+export function toInit(call: Call, headers: Headers, redirect: RequestRedirect): RequestInit {
+  const body = call.body ?? call.stream
+  return {
+    ...call.rest,
+    method: call.method,
+    headers,
+    redirect,
+    ...(body && { body }),
+    ...(call.stream && { duplex: 'half' }),
+    ...(call.signal && { signal: call.signal }),
+  } as RequestInit
+}
+
+/** Whether the caller pays by himself. */
+export function carriesCredential(input: RequestInfo | URL, init: RequestInit | undefined): boolean {
+  const headers = new Headers(init?.headers ?? (input instanceof Request ? input.headers : {}))
+  return headers.has('payment-authorization') || /(^|,)\s*payment\s/i.test(headers.get('authorization') ?? '')
+}
+
+/** Whether extra headers would cost a preflight: in a browser, to another origin. */
+export function isForeign(url: string): boolean {
+  const home = globalThis.location?.origin
+  return home !== undefined && home !== new URL(url).origin
+}
+
+/** Gives the connection back; the body is not wanted. */
+export async function discard(response: Response): Promise<void> {
+  await response.body?.cancel().catch(() => {})
+}
+
+/** Settles like `work`, or rejects with the reason of the signal. */
+export async function race<T>(work: T | Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return await work
+  signal.throwIfAborted()
+  let stop: (() => void) | undefined
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(signal.reason)
+    signal.addEventListener('abort', stop)
+  })
+  try {
+    return await Promise.race([work, aborted])
+  } finally {
+    signal.removeEventListener('abort', stop!)
+  }
+}
+
+/** Waits; rejects with the reason of the signal. */
+export async function wait(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  try {
+    await race(new Promise<void>((resolve) => (timer = setTimeout(resolve, milliseconds))), signal)
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** What `work` gives; undefined if it takes longer. Its signal fires when the result no longer matters. */
+export async function within<T>(
+  milliseconds: number,
+  signal: AbortSignal | undefined,
+  work: (signal: AbortSignal) => T | Promise<T>,
+): Promise<T | undefined> {
+  const stop = new AbortController()
+  try {
+    return await race(
+      Promise.race([work(stop.signal), wait(milliseconds, stop.signal).then(() => undefined)]),
+      signal,
+    )
+  } finally {
+    stop.abort()
+  }
+}
+
+function isHeld(body: unknown): boolean {
+  return (
+    typeof body === 'string' ||
+    body instanceof URLSearchParams ||
+    body instanceof ArrayBuffer ||
+    ArrayBuffer.isView(body)
+  )
+}
+
+async function readBody(request: Request, limit: number): Promise<Pick<Call, 'body' | 'stream'>> {
+  // Runtimes without `request.body` give the bytes only.
+  if (!request.body || limit === Infinity) return { body: new Uint8Array(await request.arrayBuffer()) }
+  const reader = request.body.getReader()
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for (;;) {
+    const { done, value } = await race(reader.read(), request.signal)
+    if (done) break
+    chunks.push(value)
+    size += value.byteLength
+    if (size > limit) return { stream: resume(chunks, reader) }
+  }
+  const body = new Uint8Array(size)
+  let at = 0
+  for (const chunk of chunks) {
+    body.set(chunk, at)
+    at += chunk.byteLength
+  }
+  return { body }
+}
+
+function resume(
+  chunks: Uint8Array[],
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+): ReadableStream<Uint8Array> {
+  return new ReadableStream({
+    async pull(controller) {
+      const chunk = chunks.shift()
+      if (chunk) return controller.enqueue(chunk)
+      const { done, value } = await reader.read()
+      if (done) controller.close()
+      else controller.enqueue(value)
+    },
+    cancel: (reason) => reader.cancel(reason),
+  })
+}

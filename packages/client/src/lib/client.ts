@@ -1,0 +1,262 @@
+import { encodeBase64url, type Challenge, type ClientContext, type ClientMethod } from '@mppkit/core'
+import { memoryBudget, type Hold } from './budget.ts'
+import { carriesCredential, discard, isForeign, readCall, toInit, type Call, type Fetch } from './call.ts'
+import { prepare, refusalOf } from './consent.ts'
+import {
+  rank,
+  readOffer,
+  readOffers,
+  type Candidate,
+  type Offer,
+  type Refusal,
+  type Site,
+  type Terms,
+} from './offer.ts'
+import { withReason, type Payment, type PaymentEvent } from './outcome.ts'
+import { pay, type Means, type Ticket } from './pay.ts'
+import { patchFetch, unpatched } from './polyfill.ts'
+import { checkPolicy, type Policy } from './policy.ts'
+
+export interface ClientOptions {
+  /** The rails that this client can pay on, best first. */
+  methods: readonly ClientMethod[]
+  policy: Policy
+  /** Default: the global fetch. */
+  fetch?: Fetch
+  /** Unix milliseconds. */
+  now?(): number
+  /** `tempo` or `tempo/charge`, best first, before the order of `methods`. */
+  preferences?: readonly string[]
+  /** Called once for each call that was answered with 402. What it throws becomes an unhandled rejection. */
+  onPayment?(event: PaymentEvent): void
+  /** Bytes of a streamed body, Blob or FormData that are held so that it can be sent again. Default 1 MiB. */
+  maxBody?: number
+  /** Seconds that a paid call may wait in all, to be repeated after 409, 503 or a cut connection. Default 60. */
+  maxWait?: number
+}
+
+export interface Client {
+  /** Like the global fetch, but pays a 402 within the policy, at most once per call. */
+  fetch: Fetch
+  /** What a call would cost, best offer first. Pays nothing; but a call that is free is made, and then there are no offers. */
+  quote(input: RequestInfo | URL, init?: RequestInit): Promise<Offer[]>
+  /** Sends a payment of unknown outcome again. Takes the arguments of the call that it was for; throws `TypeError` if they do not fit. */
+  resume(payment: Payment, input: RequestInfo | URL, init?: RequestInit): Promise<Response>
+  /** Replaces the global fetch until the returned function is called. */
+  polyfill(): () => void
+}
+
+/** What a 402 asks for. */
+interface Survey {
+  response: Response
+  site: Site
+  candidates: Candidate[]
+  context: ClientContext
+}
+
+/** How many ids of paid challenges are remembered, so that none is paid twice. */
+const memory = 10_000
+
+/** A buyer. Throws `TypeError`, with the remedy, for options that are not safe to pay with. */
+export function createClient(options: ClientOptions): Client {
+  const { methods, maxBody = 2 ** 20, maxWait = 60 } = options
+  if (!Array.isArray(methods) || !methods.length || methods.some((one) => typeof one?.prepare !== 'function'))
+    throw new TypeError(
+      'createClient needs methods, the rails to pay on: methods: [tempo.charge({ account })]',
+    )
+  if (!(maxBody >= 0)) throw new TypeError('maxBody must be a number of bytes')
+  if (!(maxWait >= 0 && maxWait <= 86_400))
+    throw new TypeError('maxWait must be a number of seconds, at most a day')
+  const now = () => options.now?.() ?? Date.now()
+  const rules = checkPolicy(options.policy)
+  const budget = memoryBudget(now)
+  const preferences = [...(options.preferences ?? []), ...methods.map(nameOf)]
+  const accept = acceptPayment(methods, preferences)
+  const spent = new Set<string>()
+
+  return {
+    fetch: async (input, init) => await request(options.fetch ?? unpatched(), input, init),
+    quote,
+    resume,
+    polyfill: () =>
+      patchFetch((fetch) => async (input, init) => await request(options.fetch ?? fetch, input, init)),
+  }
+
+  async function request(fetch: Fetch, input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
+    if (carriesCredential(input, init)) return await fetch(input, init)
+    const survey = await ask(fetch, await readCall(input, init, maxBody))
+    if (!('site' in survey)) return survey
+    const { response, site, candidates } = survey
+    const ticket = await choose(survey)
+    const outcome = 'code' in ticket ? ticket : await pay(ticket, means(fetch))
+    if (!('code' in outcome)) return outcome
+    const offers = candidates.map((candidate) => candidate.offer)
+    emit({ type: 'refused', origin: site.url.origin, reason: outcome, offers })
+    return withReason(response, outcome)
+  }
+
+  async function quote(input: RequestInfo | URL, init?: RequestInit): Promise<Offer[]> {
+    if (carriesCredential(input, init))
+      throw new TypeError('quote() pays nothing: leave the credential out of the headers')
+    const survey = await ask(options.fetch ?? unpatched(), await readCall(input, init, maxBody))
+    await discard('site' in survey ? survey.response : survey)
+    if (!('site' in survey)) return []
+    const { candidates, site } = survey
+    for (const { challenge, offer, terms } of candidates) {
+      const reason =
+        terms &&
+        ((spent.has(keyOf(site, challenge)) && again) || (await budget.check(terms.limit, terms.cost.most)))
+      if (reason) Object.assign(offer, { allowed: false, reason })
+    }
+    return rank(candidates, preferences).map((candidate) => candidate.offer)
+  }
+
+  async function resume(payment: Payment, input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
+    const call = await readCall(input, init, maxBody)
+    const site: Site = { call, url: new URL(call.url), moved: false }
+    if (payment?.origin !== site.url.origin)
+      throw new TypeError(
+        `the payment is not for ${site.url.origin}; resume takes the arguments of the call that it was for`,
+      )
+    // Expiry ends an offer, not the claim of one who may have paid.
+    const { offer, terms } = await readOffer(payment.challenge, site, { methods, rules, now: -Infinity })
+    if (!terms) throw new TypeError(`the payment cannot be resumed: ${offer.reason!.detail}`)
+    let hold: Hold = { commit: async () => {}, release: async () => {} }
+    // A payment of this process is in its budget already.
+    if (remember(site, payment.challenge)) {
+      const reserved = await budget.reserve(terms.limit, terms.cost.most)
+      if ('code' in reserved) throw new TypeError(`the payment cannot be resumed: ${reserved.detail}`)
+      hold = reserved
+    }
+    const context = contextOf(call, 0)
+    const outcome = await pay(
+      { call, offer, method: terms.method, payment, hold, context },
+      means(options.fetch ?? unpatched()),
+    )
+    if ('code' in outcome) throw new Error(outcome.detail, { cause: outcome.cause })
+    return outcome
+  }
+
+  /** Makes the call without paying. A 402 comes back with what it asks for. */
+  async function ask(fetch: Fetch, call: Call): Promise<Response | Survey> {
+    const headers = new Headers(call.headers)
+    if (!headers.has('accept-payment') && !isForeign(call.url)) headers.set('accept-payment', accept)
+    const response = await fetch(call.url, toInit(call, headers, call.redirect))
+    if (response.status !== 402) return response
+    const url = new URL(response.url || call.url)
+    const site: Site = { call, url, moved: response.redirected || url.href !== call.url }
+    const date = Date.parse(response.headers.get('date') ?? '')
+    const skew = Math.abs(date - now()) > 5000 ? date - now() : 0
+    const context = contextOf(call, skew)
+    const judgement = { methods, rules, now: context.now() }
+    const candidates = await readOffers(response.headers.get('www-authenticate'), site, judgement)
+    return { response, site, candidates, context }
+  }
+
+  /** The best offer that policy, budget and human allow, signed; or why there is none. */
+  async function choose(survey: Survey): Promise<Ticket | Refusal> {
+    const ranked = rank(survey.candidates, preferences)
+    for (const { challenge, offer, terms } of ranked) {
+      if (!terms) continue
+      const ticket = await take(survey, challenge, offer, terms)
+      if (!('code' in ticket)) return ticket
+      Object.assign(offer, { allowed: false, reason: ticket })
+      // A human is asked once, and a wallet that failed is not tried in another way.
+      if (['denied', 'failed', 'expired'].includes(ticket.code)) return ticket
+    }
+    const reasons = ranked.map((candidate) => candidate.offer.reason!)
+    return (
+      reasons.find((reason) => reason.code !== 'unsupported') ??
+      reasons[0] ?? { code: 'no-challenge', detail: 'the 402 has no Payment challenge that can be read' }
+    )
+  }
+
+  async function take(
+    survey: Survey,
+    challenge: Challenge,
+    offer: Offer,
+    terms: Terms,
+  ): Promise<Ticket | Refusal> {
+    const { response, site, context } = survey
+    const { method, cost, limit } = terms
+    const call = callAt(site)
+    if (!remember(site, challenge)) return again
+    let hold: Hold | undefined
+    let ticket: Ticket | undefined
+    try {
+      const reserved = await budget.reserve(limit, cost.most)
+      if ('code' in reserved) return reserved
+      hold = reserved
+      const prepared =
+        (await refusalOf(rules, offer, call.signal)) ?? (await prepare(method, challenge, offer, context))
+      if ('code' in prepared) return prepared
+      const idempotencyKey =
+        call.headers.get('idempotency-key') ?? encodeBase64url(crypto.getRandomValues(new Uint8Array(16)))
+      const payment = { ...prepared, origin: offer.origin, idempotencyKey }
+      ticket = { call, response, offer, method, payment, hold, context }
+      return ticket
+    } finally {
+      // Nothing has moved: all is as if the call had never been.
+      if (!ticket) {
+        spent.delete(keyOf(site, challenge))
+        await hold?.release()
+      }
+    }
+  }
+
+  /** False if this challenge was taken before. */
+  function remember(site: Site, challenge: Challenge): boolean {
+    const key = keyOf(site, challenge)
+    if (spent.has(key)) return false
+    spent.add(key)
+    const [oldest] = spent
+    if (spent.size > memory) spent.delete(oldest!)
+    return true
+  }
+
+  function means(fetch: Fetch): Means {
+    return { fetch, accept, maxWait: maxWait * 1000, emit }
+  }
+
+  function contextOf(call: Call, skew: number): ClientContext {
+    return { now: () => now() + skew, signal: call.signal ?? new AbortController().signal }
+  }
+
+  function emit(event: PaymentEvent): void {
+    try {
+      options.onPayment?.(event)
+    } catch (error) {
+      // A listener must not get between a payment and its answer, nor fail in silence.
+      void Promise.reject(error)
+    }
+  }
+}
+
+const again: Refusal = { code: 'spent', detail: 'this challenge was paid before; a new one is needed' }
+
+/** The call as it goes to where the money was asked for. */
+function callAt({ call, url }: Site): Call {
+  const headers = new Headers(call.headers)
+  if (url.origin !== new URL(call.url).origin)
+    for (const name of ['authorization', 'cookie', 'proxy-authorization', 'host']) headers.delete(name)
+  return { ...call, url: url.href, headers }
+}
+
+function keyOf(site: Site, challenge: Challenge): string {
+  return `${site.url.origin} ${challenge.id}`
+}
+
+function nameOf({ name, intent }: { name: string; intent: string }): string {
+  return `${name}/${intent}`
+}
+
+/** All that the client can pay with, weighted by preference. */
+function acceptPayment(methods: readonly ClientMethod[], preferences: readonly string[]): string {
+  const place = (name: string) => preferences.findIndex((one) => one === name || one === name.split('/')[0])
+  const names = [...new Set(methods.map(nameOf))].toSorted((a, b) => place(a) - place(b))
+  return names
+    .map((name, index) =>
+      index ? `${name};q=${Math.max(0.001, +(1 - index / names.length).toFixed(3))}` : name,
+    )
+    .join(', ')
+}

@@ -1,0 +1,60 @@
+import type { Challenge, ClientContext, ClientMethod, Prepared } from '@mppkit/core'
+import { race, within } from './call.ts'
+import { isExpired, type Offer, type Refusal } from './offer.ts'
+import type { Rules } from './policy.ts'
+
+/** Asks the human, if the policy has one. Only a plain `true` in time is a yes. Rejects when the call is aborted. */
+export async function refusalOf(
+  rules: Rules,
+  offer: Offer,
+  signal: AbortSignal | undefined,
+): Promise<Refusal | undefined> {
+  const { approve, approveTimeout } = rules
+  if (!approve) return undefined
+  try {
+    // A copy, so that what is shown and what is paid cannot be mixed up.
+    const answer = await within(approveTimeout * 1000, signal, (stop) =>
+      approve(structuredClone(offer), { signal: stop }),
+    )
+    if (answer === true) return undefined
+    const detail =
+      answer === undefined ? `approve did not answer within ${approveTimeout} s` : 'approve said no'
+    return { code: 'denied', detail }
+  } catch (cause) {
+    signal?.throwIfAborted()
+    return { code: 'denied', detail: 'approve failed', cause }
+  }
+}
+
+/** Signs. Rejects only when the call is aborted. */
+export async function prepare(
+  method: ClientMethod,
+  challenge: Challenge,
+  offer: Offer,
+  context: ClientContext,
+): Promise<Prepared | Refusal> {
+  const { signal } = context
+  const expired: Refusal = {
+    code: 'expired',
+    detail: `expired at ${challenge.expires} before it could be paid`,
+  }
+  if (isExpired(challenge, context.now())) return expired
+  let prepared: Prepared
+  try {
+    prepared = await race(method.prepare(challenge, offer.request, context), signal)
+  } catch (cause) {
+    signal.throwIfAborted()
+    return { code: 'failed', detail: `${method.name} could not prepare the payment`, cause }
+  }
+  signal.throwIfAborted()
+  if (isExpired(challenge, context.now())) return expired
+  const { source, data } = prepared
+  // The strings that were received are echoed, whatever the method made of them.
+  return {
+    method: method.name,
+    intent: method.intent,
+    challenge,
+    data,
+    ...(source !== undefined && { source }),
+  }
+}

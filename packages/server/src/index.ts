@@ -1,0 +1,22 @@
+export { adapter, ledger, type Ledger, type Mpp } from './lib/adapter.ts'
+export { toResponse } from './lib/answer.ts'
+export type { Cors } from './lib/cors.ts'
+export { createGates, type Gates, type MppOptions } from './lib/gates.ts'
+export type { FaultPoint } from './lib/lifecycle.ts'
+export { memoryStore } from './lib/memory-store.ts'
+export type { Amount, Price, PriceRequest, PriceTerms } from './lib/price.ts'
+export {
+  BodyError,
+  type Answer,
+  type Decision,
+  type Gate,
+  type Grant,
+  type Incoming,
+  type Kept,
+  type Offer,
+  type Opening,
+  type Outcome,
+  type Payment,
+  type Transport,
+} from './lib/seam.ts'
+export type { TrustProxy } from './lib/trust.ts'

@@ -1,0 +1,49 @@
+import type { OnceMethod } from '@mppkit/core'
+import { createGates, type Gates, type MppOptions } from './gates.ts'
+import type { Price } from './price.ts'
+import type { Gate, Payment } from './seam.ts'
+
+type Methods = readonly OnceMethod<never>[]
+
+/** What `createMpp` returns: makers of whatever the framework guards routes with, and the operator's calls. */
+export interface Mpp<Guard, M extends Methods = Methods> extends Omit<Gates<M>, 'charge'> {
+  /** Guards a route: one payment per request. */
+  charge(price: Price<M>): Guard
+}
+
+/** Turns an adapter's `paid` into its `createMpp`. */
+export function adapter<Guard>(paid: (gate: Gate) => Guard): <const M extends Methods>(options: MppOptions<M>) => Mpp<Guard, M> {
+  return (options) => {
+    const gates = createGates(options)
+    return { ...gates, charge: (price) => paid(gates.charge(price)) }
+  }
+}
+
+const TWO_GATES =
+  'mppkit: two gates guard this request. One payment buys one request: keep one gate, and let its price depend on the ' +
+  'route with `amount: (request) => …` (return null for "not here")'
+
+/** Which request was paid for: keeps payments beside the framework's own request object, never on it. */
+export interface Ledger<Key extends object> {
+  /** Throws a `TypeError` when another gate has already let this request in. */
+  check(key: Key): void
+  set(key: Key, payment: Payment): void
+  /** Throws a `TypeError` on a request that passed no gate. */
+  get(key: Key): Payment
+}
+
+export function ledger<Key extends object>(): Ledger<Key> {
+  const payments = new WeakMap<Key, Payment>()
+  return {
+    check(key) {
+      if (payments.has(key)) throw new TypeError(TWO_GATES)
+    },
+    set: (key, payment) => void payments.set(key, payment),
+    get(key) {
+      const payment = payments.get(key)
+      if (!payment)
+        throw new TypeError('mppkit: payment() was called for a request that passed no gate. Guard the route with mpp.charge(…)')
+      return payment
+    },
+  }
+}

@@ -1,0 +1,34 @@
+import { problemTitle, problemType, type PaymentErrorCode } from '@mppkit/core'
+import type { Answer } from './seam.ts'
+
+const TITLES: Record<number, string> = {
+  400: 'Bad Request',
+  403: 'Forbidden',
+  408: 'Request Timeout',
+  409: 'Conflict',
+  413: 'Content Too Large',
+  429: 'Too Many Requests',
+  431: 'Request Header Fields Too Large',
+  503: 'Service Unavailable',
+}
+
+/** An answer as a web `Response`. */
+export function toResponse(answer: Answer): Response {
+  return new Response(answer.body as BodyInit | null, { status: answer.status, headers: answer.headers })
+}
+
+/** A refusal that no payment can mend: RFC 9457 with `about:blank`. */
+export function refusal(status: number, detail: string, headers: [string, string][] = []): Answer {
+  const problem = { type: 'about:blank', title: TITLES[status] ?? 'Error', status, detail }
+  return {
+    status,
+    headers: [['content-type', 'application/problem+json'], ['cache-control', 'no-store'], ...headers],
+    body: JSON.stringify(problem),
+  }
+}
+
+/** The body of an answer that asks for money; the id of the first fresh challenge is put in per request. */
+export function problemBody(code: PaymentErrorCode, detail: string, status: number): (challengeId: string) => string {
+  const head = JSON.stringify({ type: problemType(code), title: problemTitle(code), status, detail }).slice(0, -1)
+  return (challengeId) => `${head},"challengeId":"${challengeId}"}`
+}

@@ -1,0 +1,150 @@
+import { createBinding, type OnceMethod, type Store } from '@mppkit/core'
+import type { Cors } from './cors.ts'
+import { createHttpGate, type HttpOptions } from './http.ts'
+import { createSealer } from './keep.ts'
+import { createLifecycle, type FaultPoint } from './lifecycle.ts'
+import { createLimiter } from './limits.ts'
+import { memoryStore } from './memory-store.ts'
+import { compilePrice, type Price, type PriceTerms } from './price.ts'
+import { hash } from './runtime.ts'
+import type { Gate } from './seam.ts'
+import { createPeerReader, type Peer, type TrustProxy } from './trust.ts'
+
+export interface MppOptions<Methods extends readonly OnceMethod<never>[] = readonly OnceMethod<never>[]> {
+  /** The protection space, shown to buyers: printable ASCII without `|`. */
+  realm: string
+  /** At least 32 bytes; a list rotates: all verify, the first signs. Keep an old one for as long as `redeem.within`. */
+  secret: string | readonly string[]
+  /** The rails, in the order in which they are offered. */
+  methods: Methods
+  /** Where payments are recorded. May be left out on loopback only. */
+  store?: Store
+  /** The public origin, e.g. `https://api.example.com`. With https the operator vouches for TLS in front. */
+  origin?: string
+  /** The number of proxies in front, or their addresses (CIDR), whose `X-Forwarded-Proto` and `-For` are read. */
+  trustProxy?: TrustProxy
+  /** The request header that carries credentials. Default `Authorization`. */
+  header?: 'Authorization' | 'Payment-Authorization'
+  /** Lets scripts of other origins pay: `'*'`, or a list of origins. */
+  cors?: Cors
+  /** Refused credentials per remote address. Default `{ verify: '20/min' }`; never on loopback. */
+  limits?: { verify?: string | false }
+  /** Faults of the rail, of the store, and of recovery. `payment` where one is concerned. Default: `console.error` of the message. */
+  onError?: (error: unknown, payment?: { id: string; challengeId: string }) => void
+  /** Unix milliseconds; for tests. */
+  now?: () => number
+  /** Called at each named point of a payment; for tests. */
+  probe?: (point: FaultPoint) => void | Promise<void>
+}
+
+export interface Gates<Methods extends readonly OnceMethod<never>[] = readonly OnceMethod<never>[]> {
+  /** One payment per request. Throws `TypeError` for a price that cannot be asked. */
+  charge(price: Price<Methods>): Gate
+  /** Looks after up to 100 payments that requests left behind; for a cron where no process lives long. Resolves with their number. */
+  recover(): Promise<number>
+  /** Stops the timer of recovery. Does not close the store. */
+  close(): void
+}
+
+/**
+ * Checks the options and makes gates.
+ * @throws TypeError that names the remedy, for every option that cannot work
+ */
+export function createGates<const Methods extends readonly OnceMethod<never>[]>(options: MppOptions<Methods>): Gates<Methods> {
+  const { realm, methods, now = Date.now, probe, onError = logError, limits = {} } = options
+  checkRealm(realm)
+  checkMethods(methods)
+  const secrets = typeof options.secret === 'string' ? [options.secret] : (options.secret ?? [])
+  const binding = createBinding(secrets)
+  const origin = parseOrigin(options.origin)
+  const store = storeFor(options.store, origin)
+  const { header = 'Authorization' } = options
+  if (header !== 'Authorization' && header !== 'Payment-Authorization') fail('header must be "Authorization" or "Payment-Authorization"')
+  const limiter = limits.verify === false ? undefined : createLimiter(limits.verify ?? '20/min', now)
+  const lifecycle = createLifecycle({ realm, store, methods, now, onError, limiter, hash, ...createSealer(secrets), probe })
+  const http: HttpOptions = {
+    realm,
+    binding,
+    lifecycle,
+    methods,
+    credentialHeader: header.toLowerCase() as HttpOptions['credentialHeader'],
+    peerOf: createPeerReader(options.trustProxy),
+    transportFault: (peer) => transportFault(peer, origin),
+    cors: options.cors,
+    now,
+    probe,
+  }
+  return {
+    charge: (price) => createHttpGate(http, compilePrice(price as PriceTerms & Record<string, unknown>, methods, 'charge', realm)),
+    recover: () => lifecycle.recovery.sweep(100),
+    close: () => lifecycle.recovery.stop(),
+  }
+}
+
+function checkRealm(realm: unknown): void {
+  if (typeof realm !== 'string' || !/^[\x20-\x7b\x7d\x7e]{1,200}$/.test(realm))
+    fail('realm must be 1 to 200 printable ASCII characters without "|", e.g. "api.example.com"')
+}
+
+function checkMethods(methods: readonly OnceMethod<never>[]): void {
+  if (!Array.isArray(methods) || methods.length === 0) fail('methods is empty; give at least one, e.g. [tempo.charge({ recipient })]')
+  const seen = new Set<string>()
+  for (const { name, intent } of methods) {
+    if (!/^[a-z]+$/.test(name)) fail(`a method is named ${JSON.stringify(name)}; names are letters a to z`)
+    if (seen.has(`${name}/${intent}`)) fail(`methods holds ${name}/${intent} twice`)
+    seen.add(`${name}/${intent}`)
+  }
+  const modes = new Set(methods.map(({ mode }) => mode).filter((mode) => mode !== undefined))
+  if (modes.size > 1) {
+    const test = methods.filter(({ mode }) => mode === 'test').map(({ name }) => name)
+    fail(`methods mixes live rails with test ones (${test.join(', ')}); a buyer would pay with play money. Make two servers`)
+  }
+}
+
+interface Origin {
+  https: boolean
+  loopback: boolean
+}
+
+function parseOrigin(text: string | undefined): Origin | undefined {
+  if (text === undefined) return undefined
+  let url: URL
+  try {
+    url = new URL(text)
+  } catch {
+    return fail(`origin is ${JSON.stringify(text)}; write it like "https://api.example.com"`)
+  }
+  if (url.origin !== text.replace(/\/$/, '').toLowerCase()) fail(`origin is ${JSON.stringify(text)}; leave out path, query and user: ${JSON.stringify(url.origin)}`)
+  const loopback = /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname) || url.hostname.endsWith('.localhost')
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && loopback)) fail('origin must be https beyond loopback: credentials are as good as money')
+  return { https: url.protocol === 'https:', loopback }
+}
+
+function storeFor(store: Store | undefined, origin: Origin | undefined): Store {
+  const remote = origin !== undefined && !origin.loopback
+  if (remote && (store === undefined || store.volatile))
+    fail('a server beyond loopback needs a store that survives a restart, or a restart forgets who has paid: e.g. store: sqliteStore({ path: "payments.db" })')
+  return store ?? memoryStore()
+}
+
+const PLAIN = 'Payments are taken over TLS only.'
+
+function transportFault({ transport, forwarded }: Peer, origin: Origin | undefined): string | undefined {
+  if (transport === 'tls' || transport === 'loopback') return undefined
+  if (transport === 'unknown') {
+    if (origin === undefined)
+      throw new TypeError('mppkit: this runtime does not show how a request arrived; give createMpp the public origin, e.g. origin: "https://api.example.com"')
+    return undefined
+  }
+  // Plain http from a proxy that ends TLS is what an https origin vouches for; a trusted hop that says http is not.
+  return origin?.https && !forwarded ? undefined : PLAIN
+}
+
+function logError(error: unknown, payment?: { id: string }): void {
+  const what = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+  console.error(`mppkit: ${payment ? `payment ${payment.id}: ` : ''}${what}`)
+}
+
+function fail(message: string): never {
+  throw new TypeError(`mppkit: ${message}`)
+}

@@ -1,0 +1,370 @@
+import {
+  PaymentError,
+  type Challenge,
+  type Context,
+  type Entry,
+  type JsonObject,
+  type Noted,
+  type OnceMethod,
+  type Parsed,
+  type PaymentErrorCode,
+  type Store,
+} from '@mppkit/core'
+import { createRecovery, type Recovery } from './recovery.ts'
+import { claimFor, claimTtl, Fenced, giveUp, Hold, named, parseRecord, proofKey, reclaimFor, recordKey, unclaim, type Claim, type PaymentRecord } from './record.ts'
+import { createRun, type Run } from './run.ts'
+import { methodStore, neverAborted, newHolder, sharesPromises } from './runtime.ts'
+import { situationOf, TABLE, type Action } from './table.ts'
+import type { Kept } from './seam.ts'
+
+/** The named points at which a process may die; tests make it die at each. */
+export type FaultPoint =
+  | 'looked-up'
+  | 'verified'
+  | 'claimed'
+  | 'proof-claimed'
+  | 'key-claimed'
+  | 'noted'
+  | 'settled'
+  | 'handler-started'
+  | 'first-byte'
+  | 'kept'
+  | 'last-byte'
+  | 'delivered'
+  | 'refund-noted'
+  | 'refund-sent'
+
+/** A credential whose challenge is ours: all that can be judged without asking anyone is judged. */
+export interface Attempt {
+  challenge: Challenge
+  request: JsonObject
+  source?: string | undefined
+  method: OnceMethod<never>
+  parsed: Parsed
+  quote: string
+  /** Unix seconds. */
+  issued: number
+  /** Unix ms. */
+  expires: number
+  /** Binds an Idempotency-Key to the operation it was sent with. */
+  scope: string
+  idempotencyKey?: string | undefined
+  remote?: string | undefined
+  attempts: number
+  within: number
+  /** The record as an earlier look-up saw it. */
+  entry?: Entry | undefined
+  /** Whether the route still asks for these terms; judged only where no record exists. */
+  terms(): boolean
+}
+
+export type Verdict =
+  | { kind: 'granted'; run: Run }
+  | { kind: 'kept'; answer: Kept }
+  /** The payer's fault. */
+  | { kind: 'refused'; code: PaymentErrorCode; detail: string }
+  | { kind: 'conflict'; retry: boolean; detail: string }
+  /** The rail's or the store's fault; already reported. */
+  | { kind: 'unavailable'; detail: string }
+  | { kind: 'limited'; seconds: number }
+
+export interface LifecycleOptions {
+  realm: string
+  store: Store
+  methods: readonly OnceMethod<never>[]
+  now(): number
+  onError(error: unknown, payment?: { id: string; challengeId: string }): void
+  /** Counts refused credentials per remote; undefined: no limit. */
+  limiter?: { blocked(remote: string): number; count(remote: string): void } | undefined
+  hash(text: string): string | Promise<string>
+  seal(quote: string, answer: Kept): Promise<string>
+  open(quote: string, sealed: string): Promise<Kept | undefined>
+  probe?: ((point: FaultPoint) => void | Promise<void>) | undefined
+}
+
+export interface Lifecycle {
+  lookUp(quote: string): Promise<Entry | undefined>
+  admit(attempt: Attempt): Promise<Verdict>
+  recovery: Recovery
+}
+
+const STORE_DOWN: Verdict = { kind: 'unavailable', detail: 'The payment could not be looked up or recorded. Send the same credential again.' }
+const RAIL_DOWN: Verdict = { kind: 'unavailable', detail: 'The payment could not be checked or settled now. Send the same credential again.' }
+const BUSY: Verdict = { kind: 'conflict', retry: true, detail: 'The payment is being settled.' }
+
+/** What happens to a payment, decided once for every transport and framework. Knows no HTTP. */
+export function createLifecycle(options: LifecycleOptions): Lifecycle {
+  const { realm, store, now, onError, probe } = options
+  const stores = new Map(options.methods.map((method) => [method.name, methodStore(store, method.name)]))
+  const verifying = new Map<string, Promise<{ payer?: string }>>()
+  const report = (error: unknown, attempt: Attempt): void => onError(error, { id: attempt.quote, challengeId: attempt.challenge.id })
+  const recovery = createRecovery(options, stores)
+
+  return { lookUp: (quote) => store.get(recordKey(realm, quote)), admit, recovery }
+
+  async function admit(attempt: Attempt): Promise<Verdict> {
+    try {
+      let entry = attempt.entry ?? (await store.get(recordKey(realm, attempt.quote)))
+      if (probe) await probe('looked-up')
+      for (let round = 0; round < 3; round++) {
+        const verdict = entry ? await known(attempt, entry) : await fresh(attempt)
+        if (verdict) return verdict
+        entry = await store.get(recordKey(realm, attempt.quote))
+      }
+      return BUSY
+    } catch (error) {
+      if (error instanceof Fenced) return BUSY
+      report(error, attempt)
+      return STORE_DOWN
+    }
+  }
+
+  /** No record: the credential must be good now. */
+  async function fresh(attempt: Attempt): Promise<Verdict | undefined> {
+    const { method, parsed, remote } = attempt
+    const expired = now() >= attempt.expires
+    const outdated = expired || !attempt.terms()
+    const moved = parsed.moved ?? method.moves === 'before'
+    if (outdated && !moved) {
+      return { kind: 'refused', code: 'invalid-challenge', detail: expired ? 'The challenge has expired.' : 'The challenge was made for other terms than this route asks now.' }
+    }
+    if (remote !== undefined && options.limiter) {
+      const seconds = options.limiter.blocked(remote)
+      if (seconds > 0) return { kind: 'limited', seconds }
+    }
+    let payer: string | undefined
+    try {
+      payer = (await verify(attempt)).payer
+    } catch (error) {
+      return railFault(attempt, error)
+    }
+    if (probe) await probe('verified')
+    const hold = await newHold(attempt, payer)
+    const standing = await hold.take()
+    if (standing) return standing.value ? known(attempt, standing) : undefined
+    if (probe) await probe('claimed')
+    return proceed(attempt, hold, outdated)
+  }
+
+  /** Some record: the table. */
+  async function known(attempt: Attempt, entry: Entry): Promise<Verdict | undefined> {
+    const record = parseRecord(entry)
+    const same = record.claim.challenge.id === attempt.challenge.id && record.claim.proof === attempt.parsed.key
+    const situation = situationOf(record, entry)
+    const action = TABLE[situation][same ? 'same' : 'other']
+    switch (action.kind) {
+      case 'resume':
+        return resume(attempt, record, entry)
+      case 'redeem':
+        return redeem(record, entry)
+      case 'replay':
+        return replay(attempt, record, action.detail)
+      case 'wait':
+      case 'conflict':
+      case 'refuse':
+        return say(action, record)
+    }
+  }
+
+  /** Claims the proof and the key for a quote that is ours, then moves the money. */
+  async function proceed(attempt: Attempt, hold: Hold, outdated: boolean): Promise<Verdict> {
+    const blocked = await stakeClaims(hold)
+    if (blocked) return blocked
+    return settle(attempt, hold, outdated)
+  }
+
+  /** Repeatable by the owner; a claim lost to someone else gives up the earlier ones. */
+  async function stakeClaims(hold: Hold): Promise<Verdict | undefined> {
+    const { claim } = hold
+    const ttl = claimTtl(claim, now())
+    const proof = proofKey(claim.challenge.method, claim.proof)
+    const taken = await claimFor(store, proof, claim.quote, ttl)
+    if (taken !== undefined) {
+      await hold.drop()
+      return otherPayment(taken)
+    }
+    if (probe) await probe('proof-claimed')
+    if (claim.keyClaim === undefined) return undefined
+    let owner = await claimFor(store, claim.keyClaim, claim.quote, ttl)
+    if (owner !== undefined && (await isOver(owner))) owner = await reclaimFor(store, claim.keyClaim, owner, claim.quote, ttl)
+    if (owner !== undefined) {
+      await unclaim(store, proof, claim.quote)
+      await hold.drop()
+      return otherPayment(owner)
+    }
+    if (probe) await probe('key-claimed')
+    return undefined
+  }
+
+  /** What the owner of a claim says to everyone else. */
+  async function otherPayment(quote: string): Promise<Verdict> {
+    const entry = await store.get(recordKey(realm, quote))
+    if (!entry) return { kind: 'refused', code: 'verification-failed', detail: 'This proof has been used.' }
+    const record = parseRecord(entry)
+    const verdict = say(TABLE[situationOf(record, entry)].other, record)
+    return verdict.kind === 'refused' ? { ...verdict, code: 'verification-failed' } : verdict
+  }
+
+  /** An Idempotency-Key may be used again once its payment has come to nothing. */
+  async function isOver(quote: string): Promise<boolean> {
+    const entry = await store.get(recordKey(realm, quote))
+    return entry === undefined || parseRecord(entry).state === 'refunded'
+  }
+
+  async function settle(attempt: Attempt, hold: Hold, outdated = false): Promise<Verdict> {
+    try {
+      const receipt = named(await attempt.method.settle(attempt.parsed as never, contextOf(attempt, hold)), hold)
+      if (outdated) {
+        await hold.write({ state: 'unclaimed', receipt, holder: newHolder() }, false)
+        return {
+          kind: 'refused',
+          code: 'invalid-challenge',
+          detail: `The money has arrived (${receipt.reference}), but the challenge no longer holds. It is listed for the seller to return.`,
+        }
+      }
+      await hold.write({ state: 'settled', receipt, started: 1, open: true }, true)
+    } catch (error) {
+      if (hold.lost || error instanceof Fenced) return BUSY
+      if (error instanceof PaymentError) await giveUp(store, hold)
+      else await hold.write({}, false).catch((reason: unknown) => report(reason, attempt))
+      return railFault(attempt, error)
+    }
+    return granted(hold)
+  }
+
+  /** A payment whose process died, or whose outcome was unknown. */
+  async function resume(attempt: Attempt, record: PaymentRecord, entry: Entry): Promise<Verdict | undefined> {
+    const { claim, ...progress } = record
+    const hold = new Hold(store, entry.key, claim, { ...progress, holder: newHolder() }, entry.version, now)
+    if (await hold.take()) return undefined
+    const blocked = await stakeClaims(hold)
+    if (blocked) return blocked
+    if (record.note === undefined) return settle(attempt, hold)
+    try {
+      const found = await attempt.method.find(record.note, contextOf(attempt, hold))
+      if (found === 'unknown') return await settle(attempt, hold)
+      if (found === 'not-moved') {
+        await giveUp(store, hold)
+        return { kind: 'refused', code: 'verification-failed', detail: 'The payment was not made and can no longer be made.' }
+      }
+      await hold.write({ state: 'settled', receipt: named(found, hold), started: 1, open: true }, true)
+      return granted(hold)
+    } catch (error) {
+      if (hold.lost || error instanceof Fenced) return BUSY
+      await hold.write({}, false).catch((reason: unknown) => report(reason, attempt))
+      return railFault(attempt, error)
+    }
+  }
+
+  /** Paid, and not delivered: the handler starts again. */
+  async function redeem(record: PaymentRecord, entry: Entry): Promise<Verdict | undefined> {
+    const { claim, ...progress } = record
+    // An attempt that never reported its end may have handed over anything.
+    const reached = progress.open && progress.reached === 'nothing' ? 'some' : progress.reached
+    const next = { ...progress, holder: newHolder(), started: progress.started + 1, open: true, reached }
+    const hold = new Hold(store, entry.key, claim, next, entry.version, now)
+    if (await hold.take()) return undefined
+    return granted(hold)
+  }
+
+  async function replay(attempt: Attempt, record: PaymentRecord, detail: string): Promise<Verdict> {
+    const { claim, kept } = record
+    if (kept !== undefined && attempt.idempotencyKey !== undefined && claim.answerKey === (await answerKey(attempt))) {
+      const answer = await options.open(claim.quote, kept)
+      if (answer) return { kind: 'kept', answer }
+    }
+    return { kind: 'refused', code: 'invalid-challenge', detail }
+  }
+
+  async function granted(hold: Hold): Promise<Verdict> {
+    if (probe) await probe('settled')
+    const { receipt } = hold.progress
+    if (!receipt) throw new Error(`the record of payment ${hold.claim.quote} is settled but holds no receipt`)
+    const canRefund = recovery.methodOf(hold.claim)?.refund !== undefined
+    const run = createRun({ hold, receipt, canRefund, seal: options.seal, onError, probe, recovery })
+    if (probe) await probe('handler-started')
+    return { kind: 'granted', run }
+  }
+
+  function verify(attempt: Attempt): Promise<{ payer?: string }> {
+    const { method, parsed } = attempt
+    const context = contextOf(attempt)
+    if (!sharesPromises) return method.verify(parsed as never, context)
+    const key = `${attempt.challenge.id} ${parsed.key}`
+    let work = verifying.get(key)
+    if (!work) {
+      work = method.verify(parsed as never, context)
+      verifying.set(key, work)
+      const done = (): boolean => verifying.delete(key)
+      work.then(done, done)
+    }
+    return work
+  }
+
+  function contextOf(attempt: Attempt): Context
+  function contextOf(attempt: Attempt, hold: Hold): Noted
+  function contextOf(attempt: Attempt, hold?: Hold): Context | Noted {
+    const { challenge, request, source, issued, method } = attempt
+    return {
+      challenge,
+      request,
+      ...(source === undefined ? undefined : { source }),
+      issued,
+      now,
+      get signal() {
+        return hold ? hold.signal : neverAborted()
+      },
+      store: stores.get(method.name) ?? store,
+      onError: (error: unknown) => report(error, attempt),
+      note: async (text: string) => {
+        await hold?.write({ note: text }, true)
+        if (probe) await probe('noted')
+      },
+    }
+  }
+
+  async function newHold(attempt: Attempt, payer: string | undefined): Promise<Hold> {
+    const { challenge, quote, parsed, idempotencyKey, source } = attempt
+    const { description: _, header: __, ...bound } = challenge
+    const claim: Claim = {
+      quote,
+      challenge: bound,
+      proof: parsed.key,
+      zero: attempt.request['amount'] === '0',
+      expires: attempt.expires,
+      attempts: attempt.attempts,
+      within: attempt.within,
+    }
+    if (payer !== undefined) claim.payer = payer
+    if (source !== undefined) claim.source = source
+    if (idempotencyKey !== undefined) {
+      claim.answerKey = await answerKey(attempt)
+      if (payer !== undefined) claim.keyClaim = `key:${await options.hash(JSON.stringify([attempt.scope, payer, idempotencyKey]))}`
+    }
+    const progress = { state: 'pending' as const, holder: newHolder(), started: 0, open: false, reached: 'nothing' as const }
+    const noted = parsed.note === undefined ? progress : { ...progress, note: parsed.note }
+    return new Hold(store, recordKey(realm, quote), claim, noted, 'absent', now)
+  }
+
+  function answerKey(attempt: Attempt): string | Promise<string> {
+    return options.hash(JSON.stringify([attempt.scope, attempt.idempotencyKey]))
+  }
+
+  function railFault(attempt: Attempt, error: unknown): Verdict {
+    if (error instanceof PaymentError) {
+      if (attempt.remote !== undefined) options.limiter?.count(attempt.remote)
+      return { kind: 'refused', code: error.code, detail: error.detail }
+    }
+    report(error, attempt)
+    return RAIL_DOWN
+  }
+}
+
+type Saying = Extract<Action, { detail: string }>
+
+function say(action: Action, record: PaymentRecord): Verdict {
+  const { kind, detail } = action as Saying
+  if (kind === 'wait') return { kind: 'conflict', retry: true, detail }
+  if (kind === 'refuse' || kind === 'replay') return { kind: 'refused', code: 'invalid-challenge', detail }
+  return { kind: 'conflict', retry: false, detail: `${detail} (challenge ${record.claim.challenge.id})` }
+}

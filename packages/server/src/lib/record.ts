@@ -1,0 +1,282 @@
+import type { Challenge, Entry, Receipt, Store, Version, Write } from '@mppkit/core'
+
+/** What has become of a payment; with the lease, the rows of the lifecycle's table. */
+export type State = 'pending' | 'settled' | 'delivered' | 'unclaimed' | 'refunding' | 'refunded'
+
+/** How much of a 2xx or 3xx body was ever handed over, in the worst attempt. */
+export type Reached = 'nothing' | 'some' | 'all'
+
+/** What never changes about a payment once its quote is claimed. */
+export interface Claim {
+  quote: string
+  /** The challenge that was answered first, without its unbound parts. */
+  challenge: Challenge
+  /** `Parsed.key`. */
+  proof: string
+  payer?: string | undefined
+  source?: string | undefined
+  /** Store key of the Idempotency-Key claim. */
+  keyClaim?: string | undefined
+  /** Hash that the Idempotency-Key of a retry must have to get the kept answer. */
+  answerKey?: string | undefined
+  /** Nothing is owed: amount zero. */
+  zero: boolean
+  /** Unix ms; from the challenge. */
+  expires: number
+  attempts: number
+  /** Seconds. */
+  within: number
+}
+
+/** What changes. */
+export interface Progress {
+  state: State
+  /** Who wrote last; makes two writers' values differ. */
+  holder: string
+  /** Starts of the handler. */
+  started: number
+  /** A started attempt has not reported its end. */
+  open: boolean
+  reached: Reached
+  note?: string | undefined
+  receipt?: Receipt | undefined
+  /** The sealed answer. */
+  kept?: string | undefined
+}
+
+export interface PaymentRecord extends Progress {
+  claim: Claim
+}
+
+export const LEASE = 30_000
+export const RENEW = 10_000
+/** Entries that recovery has to look at. */
+export const QUEUE = 'mppkit:payments'
+/** Money that nobody got anything for, until the operator decides. */
+export const UNCLAIMED = 'mppkit:unclaimed'
+const GRACE = 15 * 60
+export const KEPT_FOR = 60 * 60
+
+/** The lease is gone: someone else owns the payment now. */
+export class Fenced extends Error {
+  override readonly name = 'Fenced'
+  constructor() {
+    super('the lease on this payment was lost: another process has taken it over')
+  }
+}
+
+export function recordKey(realm: string, quote: string): string {
+  return `pay:${realm}:${quote}`
+}
+
+export function proofKey(method: string, key: string): string {
+  return `proof:${method}:${key}`
+}
+
+export function parseRecord(entry: Entry): PaymentRecord {
+  return JSON.parse(entry.value) as PaymentRecord
+}
+
+/** Seconds that claims and finished records must live, so that no clock within five minutes of ours sees the challenge as fresh again. */
+export function claimTtl(claim: Claim, now: number): number {
+  const left = Math.max(Math.ceil((claim.expires - now) / 1000), 0) + GRACE
+  return claim.answerKey ? Math.max(left, KEPT_FOR + GRACE) : left
+}
+
+/**
+ * The right to move a payment on. Every write is a swap on the version of the last own write, one at a time; a refused
+ * swap whose stored value is ours is ours (its reply was lost). Anything else means that someone else owns the payment.
+ */
+export class Hold {
+  readonly key: string
+  readonly claim: Claim
+  readonly #store: Store
+  readonly #now: () => number
+  readonly #fixed: string
+  #progress: Progress
+  #version: Version | 'absent'
+  #attempted: string | undefined
+  #writing: Promise<unknown> | undefined
+  #timer: ReturnType<typeof setTimeout> | undefined
+  #lost: AbortController | undefined
+  #isLost = false
+  /** Store-independent estimate of when the lease ends, for giving up on retries. */
+  #leasedUntil = 0
+
+  constructor(store: Store, key: string, claim: Claim, progress: Progress, version: Version | 'absent', now: () => number) {
+    this.#store = store
+    this.key = key
+    this.claim = claim
+    this.#progress = progress
+    this.#version = version
+    this.#now = now
+    this.#fixed = `{"claim":${JSON.stringify(claim)},`
+  }
+
+  get progress(): Readonly<Progress> {
+    return this.#progress
+  }
+
+  get lost(): boolean {
+    return this.#isLost
+  }
+
+  /** Fires when the lease is lost. Made only if asked for: it costs more than a swap. */
+  get signal(): AbortSignal {
+    this.#lost ??= new AbortController()
+    if (this.#isLost) this.#lost.abort(new Fenced())
+    return this.#lost.signal
+  }
+
+  /**
+   * Takes or re-takes the payment. Resolves with the entry that stands in the way, if any.
+   * Rejects when the store cannot be reached.
+   */
+  async take(): Promise<Entry | undefined> {
+    const next = this.#write(this.#progress, true)
+    const result = await this.#swap(next)
+    if (result === undefined) this.#keepAlive()
+    return result
+  }
+
+  /** Moves the payment on, keeping or giving up the lease. Rejects with `Fenced`, or when the store cannot be reached. */
+  async write(change: Partial<Progress>, keepLease: boolean): Promise<void> {
+    while (this.#writing) await this.#writing
+    if (this.#isLost) throw new Fenced()
+    const progress = { ...this.#progress, ...change }
+    const work = this.#swap(this.#write(progress, keepLease))
+    this.#writing = work.then(ignore, ignore)
+    let standing: Entry | undefined
+    try {
+      standing = await work
+    } finally {
+      this.#writing = undefined
+    }
+    if (standing !== undefined) {
+      this.#lose()
+      throw new Fenced()
+    }
+    this.#progress = progress
+    if (!keepLease) this.stop()
+  }
+
+  /** `write`, tried again while the lease lasts. */
+  async insist(change: Partial<Progress>, keepLease: boolean): Promise<void> {
+    for (let wait = 100; ; wait = Math.min(wait * 2, 5_000)) {
+      try {
+        return await this.write(change, keepLease)
+      } catch (error) {
+        if (error instanceof Fenced || this.#now() + wait >= this.#leasedUntil) throw error
+        await new Promise((resolve) => setTimeout(resolve, wait))
+      }
+    }
+  }
+
+  /** Deletes the record, if it is still ours. */
+  async drop(): Promise<void> {
+    while (this.#writing) await this.#writing
+    this.stop()
+    if (this.#version === 'absent' || this.#isLost) return
+    this.#isLost = true
+    await this.#store.swap(this.key, this.#version, 'delete')
+  }
+
+  /** No more renewals; the lease runs out by itself, or was given up. */
+  stop(): void {
+    if (this.#timer !== undefined) clearTimeout(this.#timer)
+    this.#timer = undefined
+  }
+
+  #keepAlive(): void {
+    const timer = setTimeout(() => {
+      this.write({}, true).then(
+        () => this.#timer !== undefined && this.#keepAlive(),
+        () => this.#timer !== undefined && !this.#isLost && this.#keepAlive(),
+      )
+    }, RENEW)
+    ;(timer as { unref?(): void }).unref?.()
+    this.#timer = timer
+  }
+
+  #lose(): void {
+    this.#isLost = true
+    this.stop()
+    this.#lost?.abort(new Fenced())
+  }
+
+  async #swap(next: Write): Promise<Entry | undefined> {
+    const expect = this.#version
+    const earlier = this.#attempted
+    this.#attempted = next.value
+    let result = await this.#store.swap(this.key, expect, next).catch(() => this.#store.swap(this.key, expect, next))
+    if (!result.ok && result.entry !== undefined && (result.entry.value === next.value || result.entry.value === earlier)) {
+      // Our own write, whose reply we never saw.
+      this.#version = result.entry.version
+      if (result.entry.value === next.value) result = { ok: true, version: result.entry.version }
+      else result = await this.#store.swap(this.key, this.#version, next)
+    }
+    if (!result.ok) return result.entry ?? GONE
+    this.#version = result.version
+    if (next.lease) this.#leasedUntil = this.#now() + next.lease
+    return undefined
+  }
+
+  #write(progress: Progress, lease: boolean): Write {
+    const { state, started } = progress
+    const value = this.#fixed + JSON.stringify(progress).slice(1)
+    const write: Write = { value, ttl: 'forever' }
+    if (lease) write.lease = LEASE
+    if (state === 'delivered' || state === 'refunded') write.ttl = this.#ttl(progress)
+    else if (state === 'pending') write.due = { queue: QUEUE, in: lease ? 60 : 30 }
+    else if (state === 'refunding') write.due = { queue: QUEUE, in: lease ? 60 : 0 }
+    else if (state === 'unclaimed') write.due = { queue: UNCLAIMED, in: 0 }
+    else if (this.claim.zero) write.ttl = this.#ttl(progress)
+    else write.due = { queue: QUEUE, in: started < this.claim.attempts ? this.claim.within : Math.min(this.claim.within, 900) }
+    return write
+  }
+
+  #ttl(progress: Progress): number {
+    const ttl = claimTtl(this.claim, this.#now())
+    return progress.kept ? Math.max(ttl, KEPT_FOR) : ttl
+  }
+}
+
+/** Stands for "the record has vanished under us". */
+const GONE: Entry = { key: '', value: '', version: '', leased: false }
+
+function ignore(): void {}
+
+/** Claims `key` for `quote`. Resolves with the quote that has it already, if it is another one. Repeatable by its owner. */
+export async function claimFor(store: Store, key: string, quote: string, ttl: number): Promise<string | undefined> {
+  const write = { value: quote, ttl }
+  const result = await store.swap(key, 'absent', write).catch(() => store.swap(key, 'absent', write))
+  if (result.ok || result.entry === undefined || result.entry.value === quote) return undefined
+  return result.entry.value
+}
+
+/** Takes back a claim, if it is still held for `quote`. */
+export async function unclaim(store: Store, key: string, quote: string): Promise<void> {
+  const entry = await store.get(key)
+  if (entry?.value === quote) await store.swap(key, entry.version, 'delete')
+}
+
+/** Re-points an Idempotency-Key claim whose owner is gone. Resolves with whoever was quicker. */
+export async function reclaimFor(store: Store, key: string, from: string, quote: string, ttl: number): Promise<string | undefined> {
+  const entry = await store.get(key)
+  if (entry === undefined || entry.value !== from) return claimFor(store, key, quote, ttl)
+  const result = await store.swap(key, entry.version, { value: quote, ttl })
+  return result.ok ? undefined : result.entry?.value === quote ? undefined : (result.entry?.value ?? from)
+}
+
+/** Nothing has moved and nothing ever can: the claims go, last first. */
+export async function giveUp(store: Store, hold: Hold): Promise<void> {
+  const { claim } = hold
+  if (claim.keyClaim !== undefined) await unclaim(store, claim.keyClaim, claim.quote)
+  await unclaim(store, proofKey(claim.challenge.method, claim.proof), claim.quote)
+  await hold.drop()
+}
+
+/** A rail's receipt with what lets it be found again. */
+export function named(receipt: Receipt, { claim }: Hold): Receipt {
+  return { ...receipt, challengeId: claim.challenge.id, quote: claim.quote }
+}

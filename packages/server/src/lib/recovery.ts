@@ -1,0 +1,145 @@
+import { decodeRequest, PaymentError, type Entry, type Noted, type OnceMethod, type Store } from '@mppkit/core'
+import type { LifecycleOptions } from './lifecycle.ts'
+import { claimFor, claimTtl, Fenced, giveUp, Hold, named, parseRecord, proofKey, QUEUE, type Claim } from './record.ts'
+import { afterLastAttempt } from './run.ts'
+import { issuedAt } from './quote.ts'
+import { newHolder } from './runtime.ts'
+
+const SWEEP = 4
+const EVERY = 10_000
+const PAUSE = 1_000
+
+/** Finishes what requests left behind: payments in doubt, deliveries that never came, money to be returned. */
+export interface Recovery {
+  methodOf(claim: Claim): OnceMethod<never> | undefined
+  /** Looks at up to `limit` due payments; resolves with how many it looked at. */
+  sweep(limit: number): Promise<number>
+  /** A small sweep after a paid answer, at most one a second; starts the timer of long-lived processes. */
+  soon(waitUntil?: (work: Promise<unknown>) => void): void
+  stop(): void
+}
+
+export function createRecovery(options: LifecycleOptions, stores: ReadonlyMap<string, Store>): Recovery {
+  const { store, now, onError, probe } = options
+  let last = 0
+  let timer: ReturnType<typeof setInterval> | undefined
+  let stopped = false
+
+  return { methodOf, sweep, soon, stop }
+
+  function methodOf(claim: Claim): OnceMethod<never> | undefined {
+    const { method, intent } = claim.challenge
+    return options.methods.find((candidate) => candidate.name === method && candidate.intent === intent)
+  }
+
+  function soon(waitUntil?: (work: Promise<unknown>) => void): void {
+    if (stopped) return
+    startTimer()
+    const at = Date.now()
+    if (at - last < PAUSE) return
+    last = at
+    const work = sweep(SWEEP).catch((error: unknown) => onError(error))
+    waitUntil?.(work)
+  }
+
+  function startTimer(): void {
+    if (timer !== undefined || typeof setInterval !== 'function') return
+    timer = setInterval(() => void sweep(SWEEP).catch((error: unknown) => onError(error)), EVERY)
+    ;(timer as { unref?(): void }).unref?.()
+  }
+
+  function stop(): void {
+    stopped = true
+    if (timer !== undefined) clearInterval(timer)
+    timer = undefined
+  }
+
+  async function sweep(limit: number): Promise<number> {
+    let seen = 0
+    let after: Entry | undefined
+    while (seen < limit) {
+      const entries = await store.due(QUEUE, limit - seen, after)
+      for (const entry of entries) {
+        seen++
+        if (!entry.leased) await look(entry)
+      }
+      after = entries.at(-1)
+      if (after === undefined || entries.length < limit - seen) break
+    }
+    return seen
+  }
+
+  async function look(entry: Entry): Promise<void> {
+    const { claim, ...progress } = parseRecord(entry)
+    const hold = new Hold(store, entry.key, claim, { ...progress, holder: newHolder() }, entry.version, now)
+    try {
+      if (await hold.take()) return
+      if (progress.state === 'pending') await finishPending(hold)
+      else if (progress.state === 'refunding') await refund(hold)
+      else if (progress.state === 'settled') await close(hold)
+      else await hold.write({}, false)
+    } catch (error) {
+      hold.stop()
+      if (!(error instanceof Fenced)) onError(error, { id: claim.quote, challengeId: claim.challenge.id })
+    }
+  }
+
+  /** The process died, or the rail did not say. Without a note nothing was sent, and the lease that we hold keeps it so. */
+  async function finishPending(hold: Hold): Promise<void> {
+    const { claim, progress } = hold
+    const method = methodOf(claim)
+    if (!method) return hold.write({}, false)
+    const owner = await claimFor(store, proofKey(claim.challenge.method, claim.proof), claim.quote, claimTtl(claim, now()))
+    if (owner !== undefined) return hold.drop()
+    const found = progress.note === undefined ? 'not-moved' : await method.find(progress.note, contextOf(hold, method))
+    if (found === 'unknown') await hold.write({}, false)
+    else if (found === 'not-moved') await giveUp(store, hold)
+    else await hold.write({ state: 'settled', receipt: named(found, hold) }, false)
+  }
+
+  /** Paid, and nobody came for it in time, or every attempt failed. */
+  async function close(hold: Hold): Promise<void> {
+    const { claim, progress } = hold
+    const reached = progress.open && progress.reached === 'nothing' ? 'some' : progress.reached
+    const state = afterLastAttempt(claim.zero, methodOf(claim)?.refund !== undefined, reached)
+    await hold.write({ state, reached, open: false }, state === 'refunding')
+    if (state === 'refunding') await refund(hold)
+  }
+
+  async function refund(hold: Hold): Promise<void> {
+    const { claim, progress } = hold
+    const method = methodOf(claim)
+    if (!method?.refund || !progress.receipt) return hold.write({ state: 'unclaimed' }, false)
+    try {
+      const receipt = await method.refund(progress.receipt, { id: claim.quote }, contextOf(hold, method, 'refund-noted'))
+      if (probe) await probe('refund-sent')
+      await hold.write({ state: 'refunded', receipt: named(receipt, hold) }, false)
+    } catch (error) {
+      if (error instanceof Fenced) throw error
+      // A refusal is final and needs a human; anything else is tried again.
+      await hold.write(error instanceof PaymentError ? { state: 'unclaimed' } : {}, false)
+      onError(error, { id: claim.quote, challengeId: claim.challenge.id })
+    }
+  }
+
+  function contextOf(hold: Hold, method: OnceMethod<never>, noted: 'noted' | 'refund-noted' = 'noted'): Noted {
+    const { challenge, source, quote } = hold.claim
+    return {
+      challenge,
+      request: decodeRequest(challenge.request),
+      ...(source === undefined ? undefined : { source }),
+      issued: issuedAt(quote) ?? 0,
+      now,
+      get signal() {
+        return hold.signal
+      },
+      store: stores.get(method.name) ?? store,
+      onError: (error: unknown) => onError(error, { id: quote, challengeId: challenge.id }),
+      note: async (text: string) => {
+        await hold.write({ note: text }, true)
+        if (probe) await probe(noted)
+      },
+    }
+  }
+}
+

@@ -1,0 +1,121 @@
+import { decodeRequest, type JsonObject, type Receipt } from '@mppkit/core'
+import { Fenced, type Hold, type Progress, type Reached } from './record.ts'
+import type { FaultPoint } from './lifecycle.ts'
+import type { Recovery } from './recovery.ts'
+import type { Kept, Outcome, Payment } from './seam.ts'
+
+/** One start of a handler, from "settled" to its end. */
+export interface Run {
+  payment: Payment
+  /** Whether a one-piece answer can be kept for a retry. */
+  keeps: boolean
+  keep(answer: Kept): Promise<void>
+  finish(outcome: Outcome): Promise<void>
+}
+
+interface RunOptions {
+  hold: Hold
+  receipt: Receipt
+  canRefund: boolean
+  seal(quote: string, answer: Kept): Promise<string>
+  onError(error: unknown, payment?: { id: string; challengeId: string }): void
+  probe?: ((point: FaultPoint) => void | Promise<void>) | undefined
+  recovery: Recovery
+}
+
+/** A 2xx, or a 3xx that is not "nothing new": what the buyer paid for. */
+export function isDelivery(status: number): boolean {
+  return status >= 200 && status < 400 && status !== 304
+}
+
+export function createRun({ hold, receipt, canRefund, seal, onError, probe, recovery }: RunOptions): Run {
+  const { claim } = hold
+  let finished = false
+  let delivered = false
+  const report = (error: unknown): void => onError(error, { id: claim.quote, challengeId: claim.challenge.id })
+
+  return {
+    payment: new PaidRequest(hold, receipt),
+    keeps: claim.answerKey !== undefined,
+    keep,
+    finish,
+  }
+
+  async function keep(answer: Kept): Promise<void> {
+    if (finished || delivered || claim.answerKey === undefined || !isDelivery(answer.status)) return
+    try {
+      const kept = await seal(claim.quote, answer)
+      await hold.write({ state: 'delivered', open: false, reached: 'all', kept }, false)
+      delivered = true
+      if (probe) await probe('kept')
+    } catch (error) {
+      if (!(error instanceof Fenced)) report(error)
+    }
+  }
+
+  async function finish(outcome: Outcome): Promise<void> {
+    if (finished) return
+    finished = true
+    try {
+      if (probe) await probe('last-byte')
+      if (!delivered) await hold.insist(afterAttempt(outcome), false)
+      if (probe) await probe('delivered')
+    } catch (error) {
+      // Without a word from us the lease runs out, and the record counts as an attempt that never reported its end.
+      hold.stop()
+      if (!(error instanceof Fenced)) report(error)
+    }
+    if (hold.progress.state === 'refunding') recovery.soon()
+  }
+
+  function afterAttempt({ status, reached }: Outcome): Partial<Progress> {
+    if (status === 101 || (isDelivery(status) && reached === 'all')) return { state: 'delivered', open: false, reached: 'all' }
+    const worst = isDelivery(status) ? worse(hold.progress.reached, reached) : hold.progress.reached
+    return { ...endOfAttempt(hold.progress.started, worst), open: false, reached: worst }
+  }
+
+  function endOfAttempt(started: number, reached: Reached): Pick<Progress, 'state'> {
+    return started < claim.attempts ? { state: 'settled' } : { state: afterLastAttempt(claim.zero, canRefund, reached) }
+  }
+}
+
+/** Who gets the money when no attempt is left: back only if nothing of a good answer was ever handed over. */
+export function afterLastAttempt(zero: boolean, canRefund: boolean, reached: Reached): Progress['state'] {
+  if (zero) return 'delivered'
+  return canRefund && reached === 'nothing' ? 'refunding' : 'unclaimed'
+}
+
+function worse(a: Reached, b: Reached): Reached {
+  return a === 'nothing' ? b : a
+}
+
+/** What the handler sees; the costly parts are made when they are asked for. */
+class PaidRequest implements Payment {
+  readonly #hold: Hold
+  readonly id: string
+  readonly attempt: number
+  readonly receipt: Receipt
+  readonly method: string
+  readonly intent: string
+  declare readonly payer?: string
+  #request: JsonObject | undefined
+
+  constructor(hold: Hold, receipt: Receipt) {
+    const { claim, progress } = hold
+    this.#hold = hold
+    this.id = claim.quote
+    this.attempt = progress.started
+    this.receipt = receipt
+    this.method = claim.challenge.method
+    this.intent = claim.challenge.intent
+    if (claim.payer !== undefined) this.payer = claim.payer
+  }
+
+  get signal(): AbortSignal {
+    return this.#hold.signal
+  }
+
+  get request(): JsonObject {
+    return (this.#request ??= decodeRequest(this.#hold.claim.challenge.request))
+  }
+}

@@ -1,0 +1,70 @@
+import { encodeBase64url, type Store } from '@mppkit/core'
+
+type NodeCrypto = typeof import('node:crypto')
+
+/** `node:crypto` where the runtime has it, without importing it: this package loads anywhere. */
+export const nodeCrypto: NodeCrypto | undefined = (
+  globalThis as { process?: { getBuiltinModule?(id: string): unknown } }
+).process?.getBuiltinModule?.('node:crypto') as NodeCrypto | undefined
+
+/** Workers forbid one request to wait for another's promise. */
+export const sharesPromises: boolean =
+  (globalThis as { navigator?: { userAgent?: string } }).navigator?.userAgent !== 'Cloudflare-Workers'
+
+const BYTES = 12
+const pool = new Uint8Array(BYTES * 256)
+let at = pool.length
+
+/** 96 random bits as 16 characters of base64url. */
+export function randomText(): string {
+  if (at === pool.length) {
+    globalThis.crypto.getRandomValues(pool)
+    at = 0
+  }
+  const text = encodeBase64url(pool.subarray(at, at + BYTES))
+  at += BYTES
+  return text
+}
+
+let process_: string | undefined
+let count = 0
+
+/** Tells one holder of a lease from every other, in this process and in all others. */
+export function newHolder(): string {
+  process_ ??= randomText()
+  return `${process_}.${(count++).toString(36)}`
+}
+
+/** SHA-256 of UTF-8 text, base64url. */
+export function hash(text: string): string | Promise<string> {
+  if (nodeCrypto) return nodeCrypto.createHash('sha256').update(text).digest('base64url')
+  return crypto.subtle.digest('SHA-256', new TextEncoder().encode(text)).then((bytes) => encodeBase64url(new Uint8Array(bytes)))
+}
+
+let never: AbortSignal | undefined
+
+export function neverAborted(): AbortSignal {
+  never ??= new AbortController().signal
+  return never
+}
+
+/** A method's own corner of the store. */
+export function methodStore(store: Store, name: string): Store {
+  const prefix = `method:${name}:`
+  const strip = <T extends { key: string }>(entry: T): T => ({ ...entry, key: entry.key.slice(prefix.length) })
+  return {
+    async get(key) {
+      const entry = await store.get(prefix + key)
+      return entry && strip(entry)
+    },
+    async swap(key, expect, next) {
+      const write = next === 'delete' || !next.due ? next : { ...next, due: { ...next.due, queue: prefix + next.due.queue } }
+      const result = await store.swap(prefix + key, expect, write)
+      return result.ok || !result.entry ? result : { ok: false, entry: strip(result.entry) }
+    },
+    async due(queue, limit, after) {
+      const entries = await store.due(prefix + queue, limit, after && { ...after, key: prefix + after.key })
+      return entries.map(strip)
+    },
+  }
+}
