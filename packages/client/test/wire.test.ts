@@ -394,7 +394,7 @@ test('Request, URL and init inputs; init overrides', async () => {
   await fetch(new URL(`${seller.url}?a=1#part`))
   await fetch(new Request(seller.url, { method: 'PUT', body: 'one', headers: { a: '1' } }))
   await fetch(new Request(seller.url, { method: 'PUT', body: 'one', headers: { a: '1' } }), {
-    method: 'patch',
+    method: 'post',
     body: 'two',
     headers: { b: '2' },
   })
@@ -408,7 +408,7 @@ test('Request, URL and init inputs; init overrides', async () => {
   expect(shape).toEqual([
     ...Array(2).fill(['GET', '/photo?a=1', '', undefined, undefined]),
     ...Array(2).fill(['PUT', '/photo', 'one', '1', undefined]),
-    ...Array(2).fill(['patch', '/photo', 'two', undefined, '2']),
+    ...Array(2).fill(['POST', '/photo', 'two', undefined, '2']),
   ])
 })
 

@@ -13,7 +13,9 @@ describe('parseAcceptPayment', () => {
   test('reads what is written [CORE-090, CORE-091]', () => {
     fc.assert(
       fc.property(fc.array(range), fc.constantFrom(',', ', ', ' ,\t', ',,'), (ranges, comma) => {
-        const field = ranges.map(({ method, intent, q }) => `${method}/${intent} ; Q=${q.toFixed(3)}`).join(comma)
+        const field = ranges
+          .map(({ method, intent, q }) => `${method}/${intent} ; Q=${q.toFixed(3)}`)
+          .join(comma)
         expect(parseAcceptPayment(field)).toEqual(ranges)
       }),
     )
@@ -22,10 +24,13 @@ describe('parseAcceptPayment', () => {
   test('never throws [CORE-098]', () => {
     const piece = fc.constantFrom('a', '/', '*', ';', 'q=', '0.5', '1', ' ', '\t', ',', '"', '\0', 'é')
     fc.assert(
-      fc.property(fc.array(piece).map((pieces) => pieces.join('')), (field) => {
-        const ranges = parseAcceptPayment(field)
-        for (const { q } of ranges ?? []) expect(q >= 0 && q <= 1).toBe(true)
-      }),
+      fc.property(
+        fc.array(piece).map((pieces) => pieces.join('')),
+        (field) => {
+          const ranges = parseAcceptPayment(field)
+          for (const { q } of ranges ?? []) expect(q >= 0 && q <= 1).toBe(true)
+        },
+      ),
     )
   })
 })
@@ -44,7 +49,11 @@ describe('rankOffers', () => {
   })
 
   test('the most specific range counts, of two halves the kinder one [CORE-096]', () => {
-    expect(rank('tempo/*;q=0.2, */charge;q=0.4, */*;q=0.3')).toEqual(['tempo/charge', 'stripe/charge', 'tempo/session'])
+    expect(rank('tempo/*;q=0.2, */charge;q=0.4, */*;q=0.3')).toEqual([
+      'tempo/charge',
+      'stripe/charge',
+      'tempo/session',
+    ])
     expect(rank('*/*, tempo/charge;q=0')).toEqual(['stripe/charge', 'tempo/session'])
     expect(rank('tempo/charge;q=0, tempo/charge;q=0.1')).toEqual(['tempo/charge'])
   })

@@ -42,9 +42,13 @@ describe('amounts', () => {
 
   test('round trip', () => {
     fc.assert(
-      fc.property(fc.bigInt({ min: 0n, max: 2n ** 255n }), fc.integer({ min: 0, max: 30 }), (units, decimals) => {
-        expect(parseAmount(formatAmount(units, decimals), decimals)).toBe(units)
-      }),
+      fc.property(
+        fc.bigInt({ min: 0n, max: 2n ** 255n }),
+        fc.integer({ min: 0, max: 30 }),
+        (units, decimals) => {
+          expect(parseAmount(formatAmount(units, decimals), decimals)).toBe(units)
+        },
+      ),
     )
     expect(formatAmount(1_500_000n, 6)).toBe('1.5')
     expect(formatAmount(100n, 0)).toBe('100')
@@ -55,7 +59,23 @@ describe('amounts', () => {
   test('base units on the wire are digits without leading zeros', () => {
     expect(parseBaseUnits('0')).toBe(0n)
     expect(parseBaseUnits((2n ** 256n - 1n).toString())).toBe(2n ** 256n - 1n)
-    for (const value of ['', '01', '-1', '+1', '1.0', '1e3', ' 1', '1\n', '1_000', '١', 1, 1n, null, undefined, '1'.repeat(79)]) {
+    for (const value of [
+      '',
+      '01',
+      '-1',
+      '+1',
+      '1.0',
+      '1e3',
+      ' 1',
+      '1\n',
+      '1_000',
+      '١',
+      1,
+      1n,
+      null,
+      undefined,
+      '1'.repeat(79),
+    ]) {
       expect(parseBaseUnits(value)).toBeUndefined()
     }
   })

@@ -35,16 +35,21 @@ describe('parseJson', () => {
     expect(parseJson(text)).toEqual(JSON.parse(text))
   })
 
-  test.each([[String.raw`"\ud800"`], [String.raw`{"\udc00":1}`], [String.raw`"\ud83dx\ude00"`], ['"\ud800"']])(
-    'refuses the lone surrogate in %s [CORE-045]',
+  test.each([
+    [String.raw`"\ud800"`],
+    [String.raw`{"\udc00":1}`],
+    [String.raw`"\ud83dx\ude00"`],
+    ['"\ud800"'],
+  ])('refuses the lone surrogate in %s [CORE-045]', (text) => {
+    expect(() => parseJson(text)).toThrow('lone surrogate')
+  })
+
+  test.each([['1e400'], ['-1e400'], ['[1, 2e999]'], ['9'.repeat(400)]])(
+    'refuses the number %s [CORE-045]',
     (text) => {
-      expect(() => parseJson(text)).toThrow('lone surrogate')
+      expect(() => parseJson(text)).toThrow('number out of range')
     },
   )
-
-  test.each([['1e400'], ['-1e400'], ['[1, 2e999]'], ['9'.repeat(400)]])('refuses the number %s [CORE-045]', (text) => {
-    expect(() => parseJson(text)).toThrow('number out of range')
-  })
 
   test.each([[''], ['{'], ['NaN'], ['01'], ["{'a':1}"], ['{}{}'], ['\ufeff{}'], ['{"a":1,}'], ['[1]//']])(
     'refuses %s without quoting it [CORE-130]',
@@ -71,7 +76,20 @@ describe('parseJson', () => {
   })
 
   test('throws nothing but SyntaxError, and never accepts a repeated name', () => {
-    const piece = fc.constantFrom('{', '}', '[', ']', ':', ',', '"a"', '"b"', String.raw`"\u0061"`, '1', '1e999', ' ')
+    const piece = fc.constantFrom(
+      '{',
+      '}',
+      '[',
+      ']',
+      ':',
+      ',',
+      '"a"',
+      '"b"',
+      String.raw`"\u0061"`,
+      '1',
+      '1e999',
+      ' ',
+    )
     fc.assert(
       fc.property(fc.array(piece, { maxLength: 14 }), (pieces) => {
         const text = pieces.join('')
@@ -79,7 +97,8 @@ describe('parseJson', () => {
           parseJson(text)
           let members = 0
           const value: unknown = JSON.parse(text, (_, item: unknown) => {
-            if (typeof item === 'object' && item !== null && !Array.isArray(item)) members += Object.keys(item).length
+            if (typeof item === 'object' && item !== null && !Array.isArray(item))
+              members += Object.keys(item).length
             return item
           })
           expect(value).toBeDefined()
@@ -99,14 +118,15 @@ describe('canonicalize', () => {
       fc.property(fc.jsonValue({ stringUnit: 'grapheme' }), (value) => {
         const text = canonicalize(value)
         expect(canonicalize(parseJson(text))).toBe(text)
-        expect(text).toBe(JSON.stringify(sorted(JSON.parse(JSON.stringify(value)))))
+        expect(parseJson(text)).toEqual(JSON.parse(JSON.stringify(value)))
+        expect(canonicalize(reversed(value))).toBe(text)
       }),
     )
   })
 
   test('orders by UTF-16 code units, also what looks like an index [CORE-045]', () => {
-    expect(canonicalize({ 10: 1, 9: 2, 1: 3, a: 4, 'דּ': 5, '😀': 6 })).toBe(
-      '{"1":3,"10":1,"9":2,"a":4,"😀":6,"דּ":5}',
+    expect(canonicalize({ 10: 1, 9: 2, 1: 3, a: 4, '\ufb33': 5, '😀': 6 })).toBe(
+      '{"1":3,"10":1,"9":2,"a":4,"😀":6,"\ufb33":5}',
     )
   })
 
@@ -138,15 +158,13 @@ describe('canonicalize', () => {
   })
 })
 
-/** Insertion order is what JSON.stringify writes, except for names that look like an index: those are given a prefix away. */
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted)
+/** The same value with its members in the opposite order. */
+function reversed(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(reversed)
   if (typeof value !== 'object' || value === null) return value
-  const names = Object.keys(value).toSorted()
-  return {
-    toJSON: () => {
-      const entries = names.map((name) => [name, sorted((value as Record<string, unknown>)[name])])
-      return Object.fromEntries(entries) as unknown
-    },
-  }
+  return Object.fromEntries(
+    Object.entries(value)
+      .toReversed()
+      .map(([name, item]) => [name, reversed(item)]),
+  )
 }

@@ -26,7 +26,11 @@ describe('readMcpCredential', () => {
   })
 
   test('keeps source and optional members', () => {
-    const full = { ...credential, source: 'did:x', challenge: { ...challenge, opaque: 'e30', description: '' } }
+    const full = {
+      ...credential,
+      source: 'did:x',
+      challenge: { ...challenge, opaque: 'e30', description: '' },
+    }
     expect(readMcpCredential({ id: 1, _meta: meta(full) })).toMatchObject({
       credential: { source: 'did:x', challenge: { opaque: 'e30', description: '' } },
     })

@@ -6,7 +6,8 @@ describe('problems', () => {
     expect(problemType('invalid-challenge')).toBe('https://paymentauth.org/problems/invalid-challenge')
     expect(problemType('tempo/fee-too-high')).toBe('https://paymentauth.org/problems/tempo/fee-too-high')
     expect(problemStatus('method-unsupported')).toBe(400)
-    for (const code of ['payment-required', 'malformed-credential', 'tempo/x'] as const) expect(problemStatus(code)).toBe(402)
+    for (const code of ['payment-required', 'malformed-credential', 'tempo/x'] as const)
+      expect(problemStatus(code)).toBe(402)
   })
 
   test('titles are for people [CORE-106]', () => {
@@ -16,7 +17,9 @@ describe('problems', () => {
   })
 
   test('are read tolerantly', () => {
-    expect(parseProblem('{"type":"t","title":"T","status":402,"detail":"d","challengeId":"c","more":1}')).toEqual({
+    expect(
+      parseProblem('{"type":"t","title":"T","status":402,"detail":"d","challengeId":"c","more":1}'),
+    ).toEqual({
       type: 't',
       title: 'T',
       status: 402,
@@ -36,6 +39,11 @@ describe('problems', () => {
 
   test('an error keeps code, detail and cause', () => {
     const error = new PaymentError('verification-failed', 'wrong amount', { cause: 'rail' })
-    expect(error).toMatchObject({ name: 'PaymentError', code: 'verification-failed', detail: 'wrong amount', cause: 'rail' })
+    expect(error).toMatchObject({
+      name: 'PaymentError',
+      code: 'verification-failed',
+      detail: 'wrong amount',
+      cause: 'rail',
+    })
   })
 })

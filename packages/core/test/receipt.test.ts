@@ -16,10 +16,19 @@ function field(change: object): string {
 describe('receipts', () => {
   test('round trip, unknown members and any language included [CORE-077, CORE-083, CORE-112]', () => {
     fc.assert(
-      fc.property(fc.string({ unit: 'grapheme' }), fc.jsonValue({ stringUnit: 'grapheme' }), (reference, extra) => {
-        const receipt = { ...RECEIPT, reference, challengeId: 'c', extra: JSON.parse(JSON.stringify(extra)) as string }
-        expect(parseReceipt(formatReceipt(receipt))).toEqual(receipt)
-      }),
+      fc.property(
+        fc.string({ unit: 'grapheme' }),
+        fc.jsonValue({ stringUnit: 'grapheme' }),
+        (reference, extra) => {
+          const receipt = {
+            ...RECEIPT,
+            reference,
+            challengeId: 'c',
+            extra: JSON.parse(JSON.stringify(extra)) as string,
+          }
+          expect(parseReceipt(formatReceipt(receipt))).toEqual(receipt)
+        },
+      ),
     )
     expect(parseReceipt(formatReceipt({ ...RECEIPT, externalId: undefined } as never))).toEqual(RECEIPT)
   })

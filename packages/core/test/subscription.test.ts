@@ -1,6 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { isPeriodUnit, isPositiveInteger, isSubscriptionId, parsePaymentInfo, periodStart } from '../src/index.ts'
+import {
+  isPeriodUnit,
+  isPositiveInteger,
+  isSubscriptionId,
+  parsePaymentInfo,
+  periodStart,
+} from '../src/index.ts'
 
 const DAY = 86_400_000
 
@@ -13,16 +19,21 @@ describe('periods', () => {
   test('months count from the anchor and keep day and time where they can [SUB-016, SUB-017]', () => {
     const moment = fc.date({ min: new Date('1970-01-01'), max: new Date('2100-01-01'), noInvalidDate: true })
     fc.assert(
-      fc.property(moment, fc.integer({ min: 1, max: 12 }), fc.integer({ min: 0, max: 40 }), (anchor, count, n) => {
-        const start = new Date(periodStart(anchor.getTime(), 'month', count, n))
-        const months = (date: Date) => date.getUTCFullYear() * 12 + date.getUTCMonth()
-        expect(months(start) - months(anchor)).toBe(count * n)
-        expect(start.getTime() % DAY).toBe(anchor.getTime() % DAY)
-        const isLastDay = new Date(start.getTime() + DAY).getUTCDate() === 1
-        if (start.getUTCDate() !== anchor.getUTCDate()) {
-          expect(isLastDay && start.getUTCDate() < anchor.getUTCDate()).toBe(true)
-        }
-      }),
+      fc.property(
+        moment,
+        fc.integer({ min: 1, max: 12 }),
+        fc.integer({ min: 0, max: 40 }),
+        (anchor, count, n) => {
+          const start = new Date(periodStart(anchor.getTime(), 'month', count, n))
+          const months = (date: Date) => date.getUTCFullYear() * 12 + date.getUTCMonth()
+          expect(months(start) - months(anchor)).toBe(count * n)
+          expect(start.getTime() % DAY).toBe(anchor.getTime() % DAY)
+          const isLastDay = new Date(start.getTime() + DAY).getUTCDate() === 1
+          if (start.getUTCDate() !== anchor.getUTCDate()) {
+            expect(isLastDay && start.getUTCDate() < anchor.getUTCDate()).toBe(true)
+          }
+        },
+      ),
     )
   })
 
@@ -41,7 +52,11 @@ describe('periods', () => {
 
   test('values of other types are no counts, units or ids [SUB-012, SUB-013, SUB-045]', () => {
     for (const value of [1, null, undefined, ['day'], {}]) {
-      expect([isPositiveInteger(value), isPeriodUnit(value), isSubscriptionId(value)]).toEqual([false, false, false])
+      expect([isPositiveInteger(value), isPeriodUnit(value), isSubscriptionId(value)]).toEqual([
+        false,
+        false,
+        false,
+      ])
     }
   })
 })

@@ -55,8 +55,16 @@ describe('parseTime', () => {
   })
 
   test('agrees with Date where that one is right', () => {
-    const moment = fc.date({ min: new Date('0000-01-01T00:00:00Z'), max: new Date('9999-12-31T23:59:59Z'), noInvalidDate: true })
-    fc.assert(fc.property(moment, (date) => expect(parseTime(date.toISOString())).toBe(date.getTime())))
+    const moment = fc.date({
+      min: new Date('0000-01-01T00:00:00Z'),
+      max: new Date('9999-12-31T23:59:59Z'),
+      noInvalidDate: true,
+    })
+    fc.assert(
+      fc.property(moment, (date) => {
+        expect(parseTime(date.toISOString())).toBe(date.getTime())
+      }),
+    )
   })
 })
 
@@ -73,6 +81,7 @@ describe('formatTime', () => {
 
   test('rounds down, and refuses what has no four-digit year', () => {
     expect(formatTime(1.9)).toBe('1970-01-01T00:00:01Z')
-    for (const seconds of [Number.NaN, Infinity, 1e12, -1e12]) expect(() => formatTime(seconds)).toThrow(TypeError)
+    for (const seconds of [Number.NaN, Infinity, 1e12, -1e12])
+      expect(() => formatTime(seconds)).toThrow(TypeError)
   })
 })

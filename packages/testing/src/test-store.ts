@@ -303,8 +303,7 @@ export function testStore(name: string, open: () => Promise<OpenedStore>): void 
         const after = page.at(-1)!
         await swapped(store.swap(after.key, after.version, write('put off', dueIn('q', span()))))
         expect((await listed('q', 9, after)).toSorted()).toEqual(rest)
-        const changed = (await store.get(after.key))!
-        await swapped(store.swap(changed.key, changed.version, 'delete'))
+        await swapped(store.swap(after.key, (await store.get(after.key))!.version, 'delete'))
         expect((await listed('q', 9, after)).toSorted()).toEqual(rest)
       })
     })

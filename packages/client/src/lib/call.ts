@@ -97,16 +97,16 @@ export async function discard(response: Response): Promise<void> {
 /** Settles like `work`, or rejects with the reason of the signal. */
 export async function race<T>(work: T | Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return await work
-  signal.throwIfAborted()
-  let stop: (() => void) | undefined
+  let stop!: () => void
   const aborted = new Promise<never>((_, reject) => {
     stop = () => reject(signal.reason)
-    signal.addEventListener('abort', stop)
+    if (signal.aborted) stop()
+    else signal.addEventListener('abort', stop)
   })
   try {
-    return await Promise.race([work, aborted])
+    return await Promise.race([aborted, work])
   } finally {
-    signal.removeEventListener('abort', stop!)
+    signal.removeEventListener('abort', stop)
   }
 }
 

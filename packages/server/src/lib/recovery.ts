@@ -3,7 +3,7 @@ import type { LifecycleOptions } from './lifecycle.ts'
 import { claimFor, claimTtl, Fenced, giveUp, Hold, named, parseRecord, proofKey, QUEUE, type Claim } from './record.ts'
 import { afterLastAttempt } from './run.ts'
 import { issuedAt } from './quote.ts'
-import { newHolder } from './runtime.ts'
+import { newHolder, sharesPromises } from './runtime.ts'
 
 const SWEEP = 4
 const EVERY = 10_000
@@ -24,6 +24,7 @@ export function createRecovery(options: LifecycleOptions, stores: ReadonlyMap<st
   let last = 0
   let timer: ReturnType<typeof setInterval> | undefined
   let stopped = false
+  let running: Promise<void> | undefined
 
   return { methodOf, sweep, soon, stop }
 
@@ -54,7 +55,18 @@ export function createRecovery(options: LifecycleOptions, stores: ReadonlyMap<st
     timer = undefined
   }
 
-  async function sweep(limit: number): Promise<number> {
+  /** One at a time: a sweep that overtook another would skip what the other holds. */
+  function sweep(limit: number): Promise<number> {
+    const work = sharesPromises && running ? running.then(() => run(limit)) : run(limit)
+    const quiet = work.then(ignore, ignore)
+    running = quiet
+    void quiet.then(() => {
+      if (running === quiet) running = undefined
+    })
+    return work
+  }
+
+  async function run(limit: number): Promise<number> {
     let seen = 0
     let after: Entry | undefined
     while (seen < limit) {
@@ -143,3 +155,5 @@ export function createRecovery(options: LifecycleOptions, stores: ReadonlyMap<st
   }
 }
 
+
+function ignore(): void {}

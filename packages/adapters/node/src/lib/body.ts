@@ -2,29 +2,27 @@ import type { IncomingMessage } from 'node:http'
 import { BodyError } from '@mppkit/server'
 
 const CONSUMED =
-  'mppkit: the body of this request was read before the gate saw it, so the payment cannot be bound to it. Mount the gate ' +
+  'mppkit: the body of this request was read before the gate saw it, so a payment cannot be bound to it. Mount the gate ' +
   'before the body parser (it gives the bytes back), or let the parser pass them on: express.json({ verify: mpp.rawBody })'
 
-const EMPTY = new Uint8Array(0)
 const bodies = new WeakMap<IncomingMessage, Uint8Array | Promise<Uint8Array>>()
 
-/** Keeps the raw bytes of a body that a parser reads before the gate. */
+/** Remembers the raw bytes of a body that a parser reads before the gate. */
 export function remember(req: IncomingMessage, bytes: Uint8Array): void {
   bodies.set(req, bytes)
 }
 
 /**
- * Reads a request's body and gives it back, so that a parser or handler reads it again. Memoised per request.
- * HTTP/1.1 only gives back; what HTTP/2 has sent is remembered but read.
- * @param limit in bytes
- * @param patience in milliseconds, for the whole body
+ * Reads a request's body and gives it back, so that a parser or the handler reads it again. Memoised.
+ * HTTP/2 streams cannot take bytes back: there the body is remembered, but gone for the handler.
+ * @param limit bytes; a Content-Length above it is refused unread, a chunked body where it is passed
+ * @param patience milliseconds for the whole body
  * @throws BodyError
  */
 export async function readBody(req: IncomingMessage, limit: number, patience = 10_000): Promise<Uint8Array> {
   let body = bodies.get(req)
   if (!body) {
-    if (!hasBody(req)) return EMPTY
-    // Refused unread: nothing has been asked of the client yet, and its bytes can be thrown away.
+    if (!hasBody(req)) return new Uint8Array(0)
     if (Number(req.headers['content-length']) > limit) throw tooLarge(limit)
     if (req.readableDidRead || req.readableEnded) throw new BodyError('consumed', CONSUMED)
     body = read(req, limit, patience)
@@ -35,59 +33,56 @@ export async function readBody(req: IncomingMessage, limit: number, patience = 1
   return bytes
 }
 
-/** Whether the request's head announces a body. */
+/** Whether the head of a request announces a body. */
 export function hasBody({ headers, httpVersionMajor, readableEnded }: IncomingMessage): boolean {
   if (httpVersionMajor > 1) return !readableEnded
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 }
 
-function read(req: IncomingMessage, limit: number, patience: number): Promise<Uint8Array> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = []
-    let size = 0
+async function read(req: IncomingMessage, limit: number, patience: number): Promise<Uint8Array> {
+  if (req.destroyed) throw broken()
+  // A chunked body of no bytes that has arrived with its head: to touch the stream now would end it.
+  if (isComplete(req) && req.readableLength === 0) return new Uint8Array(0)
+  const chunks: Buffer[] = []
+  let size = 0
+  await new Promise<void>((resolve, reject) => {
     const timer = setTimeout(() => {
-      fail('too-slow', `The body did not arrive within ${String(patience / 1000)} seconds.`)
+      settle(new BodyError('too-slow', `The body did not arrive within ${String(patience / 1000)} seconds.`))
     }, patience)
-
-    req.on('readable', take).on('end', done).on('error', broken).on('close', broken)
-    // A small body has often arrived with the head. Waiting for 'readable' would end an empty one.
-    take()
-
-    function take(): void {
-      // read() on an empty stream whose end has come emits 'end', and a stream that has ended takes nothing back.
+    const take = (): void => {
+      // read() on a stream that is empty and has seen its end emits 'end', and what has ended takes nothing back.
       while (req.readableLength > 0) {
-        const chunk = req.read() as Buffer | null
-        if (chunk === null) break
-        size += chunk.length
-        if (size > limit) return fail(tooLarge(limit))
+        const chunk = req.read() as Buffer
         chunks.push(chunk)
+        size += chunk.length
+        if (size > limit) return settle(tooLarge(limit))
       }
-      if (req.httpVersionMajor === 1 && req.complete) done()
+      if (isComplete(req)) settle()
     }
-
-    function done(): void {
-      settle()
-      const bytes = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size)
-      if (size > 0 && !req.readableEnded) req.unshift(bytes)
-      resolve(bytes)
-    }
-
-    function broken(): void {
-      fail('broken', 'The connection broke before the body was complete.')
-    }
-
-    function fail(reason: BodyError | BodyError['reason'], message = ''): void {
-      settle()
-      reject(typeof reason === 'string' ? new BodyError(reason, message) : reason)
-    }
-
-    function settle(): void {
+    const ended = (): void => settle()
+    const gone = (): void => settle(broken())
+    const settle = (error?: BodyError): void => {
       clearTimeout(timer)
-      req.off('readable', take).off('end', done).off('error', broken).off('close', broken)
+      req.off('readable', take).off('end', ended).off('error', gone).off('close', gone)
+      if (error) return reject(error)
+      // In the same tick as the last read(): 'end' has been scheduled, and is not emitted while there are bytes.
+      if (size > 0 && !req.readableEnded) for (const chunk of chunks.toReversed()) req.unshift(chunk)
+      resolve()
     }
+    req.on('readable', take).on('end', ended).on('error', gone).on('close', gone)
   })
+  return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size)
+}
+
+/** HTTP/2 requests say `complete` only when they have been read to the end. */
+function isComplete(req: IncomingMessage): boolean {
+  return req.httpVersionMajor === 1 && req.complete
 }
 
 function tooLarge(limit: number): BodyError {
   return new BodyError('too-large', `The body is larger than ${String(limit)} bytes.`)
+}
+
+function broken(): BodyError {
+  return new BodyError('broken', 'The connection broke before the body was complete.')
 }

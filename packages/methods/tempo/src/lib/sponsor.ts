@@ -1,0 +1,127 @@
+import { parseAmount, PaymentError } from '@mppkit/core'
+import { checkAccount, type Signing, type SigningAccount } from './account.ts'
+import { checkAddress, isToken, lower, pathUsd, type Hex } from './address.ts'
+import { balanceCall, keyCall, returnedWord } from './calls.ts'
+import { usualTipLimit } from './chains.ts'
+import type { SignedTransaction } from './envelope.ts'
+import { createFailures, type Failures } from './failures.ts'
+import { heavy } from './heavy.ts'
+import { readKey } from './keys.ts'
+import type { Rpc } from './rpc.ts'
+import { simulate } from './simulation.ts'
+
+/** Who pays the fees of the buyers, and how much of them at most. */
+export interface Sponsor {
+  /** A local secp256k1 account. It has to sign the same way every time (RFC 6979), as viem's accounts do. */
+  account: SigningAccount
+  /** The token that fees are paid in, a USD token; default pathUSD. */
+  feeToken?: string
+  /** Gas of one transaction; default 1,000,000 and 300,000 for each transfer. */
+  maxGas?: bigint
+  /** Attodollars per gas; default 100e9. */
+  maxFeePerGas?: bigint
+  /** The part of it that goes to the validator; default 10e9, on the testnet 50e9. */
+  maxPriorityFeePerGas?: bigint
+  /** What one payment may cost in all, in whole units of `feeToken`; default 0.05, and 0.02 for each split. */
+  maxFee?: string
+  /** Failed transactions of one sender in ten minutes, after which its fees are not paid; default 3. */
+  maxFailures?: number
+}
+
+/** A sponsor, checked. */
+export interface Sponsoring {
+  failures: Failures
+  /** Judges a transaction; throws `PaymentError` for one whose fee shall not be paid. Signs nothing. */
+  check(signed: SignedTransaction, legs: number, now: number): void
+  /** Tries the transfers out, and looks whether the fee can be paid; one call to the node. */
+  rehearse(signed: SignedTransaction, rpc: Rpc, now: number, signal?: AbortSignal): Promise<void>
+  /** The final bytes and their hash. */
+  sign(signed: SignedTransaction): Promise<{ bytes: Hex; hash: Hex }>
+}
+
+const expiring = (1n << 256n) - 1n
+
+/** @throws TypeError saying what is wrong with the options. */
+export function createSponsor(options: Sponsor, chainId: number): Sponsoring {
+  const signing = checkSponsor(options.account)
+  const feeToken = options.feeToken === undefined ? pathUsd : checkAddress(options.feeToken, 'feePayer.feeToken')
+  if (!isToken(feeToken)) throw new TypeError('feePayer.feeToken must be a TIP-20 token (0x20c0…)')
+  const maxFeePerGas = limit(options.maxFeePerGas ?? 100_000_000_000n, 'maxFeePerGas')
+  const maxTip = limit(options.maxPriorityFeePerGas ?? usualTipLimit(chainId), 'maxPriorityFeePerGas')
+  const maxGas = options.maxGas === undefined ? undefined : limit(options.maxGas, 'maxGas')
+  const maxFee = options.maxFee === undefined ? undefined : limit(parseAmount(options.maxFee, 6), 'maxFee')
+  const maxFailures = options.maxFailures ?? 3
+  if (!Number.isInteger(maxFailures) || maxFailures < 1) throw new TypeError('feePayer.maxFailures must be a positive whole number')
+  const failures = createFailures(maxFailures)
+
+  function check(signed: SignedTransaction, legs: number, now: number): void {
+    const { envelope, open, sender } = signed
+    const { gas = 0n, maxFeePerGas: price = 0n, maxPriorityFeePerGas: tip = 0n } = envelope
+    if (!open || envelope.feeToken !== undefined) decline('it does not leave fee token and fee payer to the server')
+    // Everything that costs without paying: each was seen to multiply the fee.
+    if (envelope.keyAuthorization || envelope.authorizationList?.length || envelope.accessList?.length) decline('it does more than pay')
+    if (envelope.calls.length !== legs) decline('it makes other calls than the transfers')
+    if (envelope.nonceKey !== expiring) decline('its nonce is not the expiring one, so that each lane would cost anew')
+    if (gas === 0n || gas > (maxGas ?? 1_000_000n + 300_000n * BigInt(legs))) decline('its gas limit is missing or too high')
+    if (price === 0n || price > maxFeePerGas || tip > maxTip) decline('its gas price is missing or too high')
+    if (feeOf(gas, price) > (maxFee ?? 50_000n + 20_000n * BigInt(legs - 1))) decline('its fee could become too high')
+    if (failures.tooMany(sender, now)) decline('the last transactions of its sender failed at our cost; pay the fee yourself')
+  }
+
+  async function rehearse(signed: SignedTransaction, rpc: Rpc, now: number, signal?: AbortSignal): Promise<void> {
+    const { envelope, sender, accessKey } = signed
+    const calls = [
+      ...envelope.calls.map(({ to, data }) => ({ from: sender, to: lower(to!), data: lower(data!) })),
+      balanceCall(feeToken, lower(signing.address)),
+      ...(accessKey === undefined ? [] : [keyCall(sender, accessKey)]),
+    ]
+    const results = await simulate(rpc, calls, signal)
+    const transfers = results.slice(0, envelope.calls.length)
+    if (!transfers.every((result) => result.succeeded)) {
+      throw new PaymentError('verification-failed', 'The transfers would fail: the sender lacks the money, or may not send it.')
+    }
+    const balance = returnedWord(results[transfers.length]?.returned, 0)
+    // Our own purse: no fault of the buyer, who must not be asked to pay again.
+    if (balance === undefined || balance < feeOf(envelope.gas!, envelope.maxFeePerGas!)) {
+      throw new Error(`the fee payer ${signing.address} holds too little of its fee token ${feeToken}`)
+    }
+    if (accessKey !== undefined && !readKey(results[transfers.length + 1]?.returned, accessKey, now)) {
+      throw new PaymentError('verification-failed', 'The access key may not act for the account.')
+    }
+  }
+
+  async function sign(signed: SignedTransaction): Promise<{ bytes: Hex; hash: Hex }> {
+    const { Envelope, Signature, keccak } = await heavy()
+    const { from: _, feePayerSignature: __, ...rest } = signed.envelope
+    const envelope = { ...rest, feeToken }
+    const hash = Envelope.getFeePayerSignPayload(envelope, { sender: signed.sender })
+    const feePayerSignature = Signature.fromHex(await signing.sign(hash))
+    const bytes = Envelope.serialize(envelope, { feePayerSignature })
+    return { bytes, hash: keccak(bytes) }
+  }
+
+  return { failures, check, rehearse, sign }
+}
+
+/** What a transaction costs at most, in base units of a token with 6 decimals: gas prices count 10^-18. */
+export function feeOf(gas: bigint, maxFeePerGas: bigint): bigint {
+  return (gas * maxFeePerGas + 999_999_999_999n) / 1_000_000_000_000n
+}
+
+function checkSponsor(account: SigningAccount): Signing {
+  const signing = checkAccount(account, 'feePayer.account')
+  const { keyType = 'secp256k1', source } = account as { keyType?: string; source?: string }
+  if (keyType !== 'secp256k1' || source === 'accessKey') {
+    throw new TypeError('feePayer.account must be a secp256k1 account of its own: the chain takes no other fee payer')
+  }
+  return signing
+}
+
+function limit(value: bigint, what: string): bigint {
+  if (typeof value !== 'bigint' || value <= 0n) throw new TypeError(`feePayer.${what} must be positive`)
+  return value
+}
+
+function decline(reason: string): never {
+  throw new PaymentError('verification-failed', `The fee of this transaction is not paid by the server: ${reason}.`)
+}
