@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { decodeBase64url, decodeBase64urlText, encodeBase64url } from '../src/index.ts'
+import { outcome } from './samples.ts'
 
 const WORD = /^[A-Za-z0-9_-]*$/
 
@@ -17,7 +18,8 @@ describe('base64url', () => {
       fc.property(fc.string({ unit: 'binary', maxLength: 300 }), (text) => {
         const encoded = encodeBase64url(text)
         expect(encoded).toBe(Buffer.from(text).toString('base64url'))
-        if (!text.startsWith('\ufeff')) expect(decodeBase64urlText(encoded)).toBe(text)
+        fc.pre(!text.startsWith('\ufeff'))
+        expect(decodeBase64urlText(encoded)).toBe(text)
       }),
     )
   })
@@ -48,13 +50,10 @@ describe('base64url', () => {
 
   test('reads one spelling per value and throws nothing but SyntaxError', () => {
     fc.assert(
-      fc.property(fc.string({ unit: 'binary', maxLength: 40 }), (text) => {
-        try {
-          expect(encodeBase64url(decodeBase64url(text))).toBe(text)
-          expect(text).toMatch(WORD)
-        } catch (error) {
-          expect(error).toBeInstanceOf(SyntaxError)
-        }
+      fc.property(fc.oneof(fc.base64String(), fc.string({ unit: 'binary', maxLength: 9 })), (text) => {
+        const respelled = () => encodeBase64url(decodeBase64url(text))
+        const isStrict = WORD.test(text) && text === Buffer.from(text, 'base64url').toString('base64url')
+        expect(outcome(respelled)).toBe(isStrict ? 'fine' : 'SyntaxError')
       }),
     )
   })

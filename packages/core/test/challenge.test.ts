@@ -6,11 +6,10 @@ import {
   encodeBase64url,
   formatChallenge,
   parseChallenges,
-  PaymentError,
   quoteString,
   type Challenge,
 } from '../src/index.ts'
-import { challenge, REQUEST, text } from './samples.ts'
+import { challenge, outcome, REQUEST, text } from './samples.ts'
 
 const FULL: Challenge = {
   id: 'c1',
@@ -138,7 +137,7 @@ describe('parseChallenges', () => {
         for (const found of challenges)
           expect(parseChallenges(formatChallenge(found)).challenges).toEqual([found])
       }),
-      { numRuns: 5000 },
+      { numRuns: 200000 },
     )
   })
 })
@@ -148,12 +147,7 @@ describe('decodeRequest and decodeOpaque', () => {
     fc.assert(
       fc.property(fc.oneof(fc.string(), fc.json().map(encodeBase64url)), (encoded) => {
         for (const decode of [decodeRequest, decodeOpaque]) {
-          try {
-            expect(typeof decode(encoded)).toBe('object')
-          } catch (error) {
-            expect(error).toBeInstanceOf(PaymentError)
-            expect((error as PaymentError).code).toBe('invalid-challenge')
-          }
+          expect(['fine', 'PaymentError invalid-challenge']).toContain(outcome(() => decode(encoded)))
         }
       }),
     )

@@ -21,7 +21,7 @@ describe('readMcpCredential', () => {
     ] as const) {
       const reading = readMcpCredential(message)
       expect(reading).toMatchObject({ kind: 'credential', placement, credential: { challenge: { request } } })
-      if (reading.kind === 'credential') expect(await binding.verify(reading.credential.challenge)).toBe(true)
+      expect(reading.kind === 'credential' && (await binding.verify(reading.credential.challenge))).toBe(true)
     }
   })
 

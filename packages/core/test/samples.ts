@@ -33,3 +33,14 @@ export const challenge: fc.Arbitrary<Challenge> = fc
 function encode(value: object): string {
   return encodeBase64url(canonicalize(JSON.parse(JSON.stringify(value))))
 }
+
+/** `fine`, or what was thrown: the name of the error, with the code of a `PaymentError`. */
+export function outcome(action: () => unknown): string {
+  try {
+    action()
+    return 'fine'
+  } catch (error) {
+    const { name, code } = error as { name: string; code?: string }
+    return code === undefined ? name : `${name} ${code}`
+  }
+}

@@ -9,7 +9,8 @@ export interface Call {
   /** Instead of `body`: too large to be held, so it can be sent once. */
   stream?: ReadableStream<Uint8Array>
   redirect: RequestRedirect
-  signal?: AbortSignal
+  /** The caller's, or one that never fires. */
+  signal: AbortSignal
   /** What else the caller said, also what only this runtime knows (`dispatcher`, `cf`, `next`). */
   rest: RequestInit
 }
@@ -54,12 +55,11 @@ export async function readCall(
     headers: new Headers(request.headers),
     redirect: request.redirect ?? 'follow',
     rest: rest as RequestInit,
+    signal: (init?.signal === undefined ? given?.signal : init.signal) ?? new AbortController().signal,
   }
-  const signal = init?.signal === undefined ? given?.signal : init.signal
-  if (signal) call.signal = signal
-  signal?.throwIfAborted()
+  call.signal.throwIfAborted()
   if (request.body !== null && request.method !== 'GET' && request.method !== 'HEAD')
-    Object.assign(call, await readBody(request, isHeld(init?.body) ? Infinity : maxBody))
+    Object.assign(call, await readBody(request, isHeld(init?.body) ? Infinity : maxBody, call.signal))
   return call
 }
 
@@ -73,7 +73,7 @@ export function toInit(call: Call, headers: Headers, redirect: RequestRedirect):
     redirect,
     ...(body && { body }),
     ...(call.stream && { duplex: 'half' }),
-    ...(call.signal && { signal: call.signal }),
+    signal: call.signal,
   } as RequestInit
 }
 
@@ -95,8 +95,7 @@ export async function discard(response: Response): Promise<void> {
 }
 
 /** Settles like `work`, or rejects with the reason of the signal. */
-export async function race<T>(work: T | Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return await work
+export async function race<T>(work: T | Promise<T>, signal: AbortSignal): Promise<T> {
   let stop!: () => void
   const aborted = new Promise<never>((_, reject) => {
     stop = () => reject(signal.reason)
@@ -111,7 +110,7 @@ export async function race<T>(work: T | Promise<T>, signal: AbortSignal | undefi
 }
 
 /** Waits; rejects with the reason of the signal. */
-export async function wait(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+export async function wait(milliseconds: number, signal: AbortSignal): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined
   try {
     await race(new Promise<void>((resolve) => (timer = setTimeout(resolve, milliseconds))), signal)
@@ -123,7 +122,7 @@ export async function wait(milliseconds: number, signal: AbortSignal | undefined
 /** What `work` gives; undefined if it takes longer. Its signal fires when the result no longer matters. */
 export async function within<T>(
   milliseconds: number,
-  signal: AbortSignal | undefined,
+  signal: AbortSignal,
   work: (signal: AbortSignal) => T | Promise<T>,
 ): Promise<T | undefined> {
   const stop = new AbortController()
@@ -146,14 +145,14 @@ function isHeld(body: unknown): boolean {
   )
 }
 
-async function readBody(request: Request, limit: number): Promise<Pick<Call, 'body' | 'stream'>> {
+async function readBody(request: Request, limit: number, signal: AbortSignal): Promise<Pick<Call, 'body' | 'stream'>> {
   // Runtimes without `request.body` give the bytes only.
   if (!request.body || limit === Infinity) return { body: new Uint8Array(await request.arrayBuffer()) }
   const reader = request.body.getReader()
   const chunks: Uint8Array[] = []
   let size = 0
   for (;;) {
-    const { done, value } = await race(reader.read(), request.signal)
+    const { done, value } = await race(reader.read(), signal)
     if (done) break
     chunks.push(value)
     size += value.byteLength

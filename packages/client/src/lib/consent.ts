@@ -7,21 +7,21 @@ import type { Rules } from './policy.ts'
 export async function refusalOf(
   rules: Rules,
   offer: Offer,
-  signal: AbortSignal | undefined,
+  signal: AbortSignal,
 ): Promise<Refusal | undefined> {
   const { approve, approveTimeout } = rules
   if (!approve) return undefined
   try {
     // A copy, so that what is shown and what is paid cannot be mixed up.
-    const answer = await within(approveTimeout * 1000, signal, (stop) =>
+    const answer = await within(approveTimeout, signal, (stop) =>
       approve(structuredClone(offer), { signal: stop }),
     )
     if (answer === true) return undefined
     const detail =
-      answer === undefined ? `approve did not answer within ${approveTimeout} s` : 'approve said no'
+      answer === undefined ? `approve did not answer within ${approveTimeout / 1000} s` : 'approve said no'
     return { code: 'denied', detail }
   } catch (cause) {
-    signal?.throwIfAborted()
+    signal.throwIfAborted()
     return { code: 'denied', detail: 'approve failed', cause }
   }
 }

@@ -101,17 +101,6 @@ export interface Site {
 
 const loopback = /^(localhost|127(\.\d+){3}|\[::1\])$/
 
-/** Every challenge of a 402 as an offer, in the server's order. */
-export async function readOffers(
-  field: string | null,
-  site: Site,
-  judgement: Judgement,
-): Promise<Candidate[]> {
-  return await Promise.all(
-    parseChallenges(field ?? '').challenges.map((challenge) => readOffer(challenge, site, judgement)),
-  )
-}
-
 /** Allowed ones first, by preference (`tempo` or `tempo/charge`), then by price within a currency, then as the server has them. */
 export function rank(candidates: Candidate[], preferences: readonly string[]): Candidate[] {
   const allowed = candidates.filter((candidate) => candidate.terms)
@@ -151,80 +140,31 @@ export function isSecure(url: URL): boolean {
 /** One challenge as an offer; without `terms` if it is not to be paid. */
 export async function readOffer(challenge: Challenge, site: Site, judgement: Judgement): Promise<Candidate> {
   const { realm, method: name, intent, expires, description } = challenge
+  const { rules, methods, now } = judgement
   const offer: Offer = {
     origin: site.url.origin,
     realm,
     method: name,
     intent,
+    ...(expires !== undefined && { expires }),
+    ...(description !== undefined && { description }),
     recipients: [],
     request: {},
     allowed: false,
   }
-  if (expires !== undefined) offer.expires = expires
-  if (description !== undefined) offer.description = description
-  const refuse = (code: RefusalCode, detail: string, cause?: unknown): Candidate => {
-    offer.reason = cause === undefined ? { code, detail } : { code, detail, cause }
-    return { offer, challenge }
-  }
-
-  let method: ClientMethod | undefined
-  let cost: Cost
+  let terms: Terms | Refusal
   try {
-    const request = (offer.request = decodeRequest(challenge.request))
-    if (typeof request['currency'] === 'string') offer.currency = request['currency']
-    if (typeof request['recipient'] === 'string') offer.recipients = [request['recipient']]
-    if (intent === 'charge' && parseBaseUnits(request['amount']) === undefined)
-      return refuse('invalid', 'amount is no string of base units')
-    method = judgement.methods.find(
-      (one) => one.name === name && one.intent === intent && (one.supports?.(challenge, request) ?? true),
-    )
-    if (!method) return refuse('unsupported', `no method for ${name}/${intent} that can pay this`)
-    cost = method.cost(challenge, request)
-    const { amount, decimals, currency } = cost.most
-    if (typeof amount !== 'bigint' || amount < 0n || !isDecimals(decimals) || !currency)
-      return refuse('invalid', `${name} cannot tell what this costs`)
-    offer.amount = formatAmount(amount, decimals)
-    offer.currency = currency.toLowerCase()
-    offer.recipients = [...cost.recipients]
-    if (cost.network !== undefined) offer.network = cost.network
+    terms = readTerms(challenge, offer, methods, rules)
   } catch (cause) {
-    return refuse('invalid', `the request of ${name}/${intent} breaks its rules`, cause)
+    terms = { code: 'invalid', detail: 'the request breaks the rules of its method', cause }
   }
-
-  const barred = siteRefusal(site, judgement.rules)
-  if (barred) return refuse(barred.code, barred.detail)
-  if (isExpired(challenge, judgement.now)) return refuse('expired', `expired at ${expires}`)
-  const header = credentialHeader(challenge)
-  if (!header) return refuse('header', `credentials are not sent in ${challenge.header}`)
-  if (site.call.headers.has(header))
-    return refuse(
-      'header',
-      `the call has its own ${header}, which the credential would replace; the login needs another header`,
-    )
-  if (
-    challenge.digest !== undefined &&
-    !(await verifyDigest(challenge.digest, site.call.body ?? new Uint8Array()))
-  )
-    return refuse('digest', 'digest is not that of the body of the call')
-  const refused = judge(judgement.rules, offer, cost)
-  if (refused) return refuse(refused.code, refused.detail)
-  offer.allowed = true
-  return { offer, challenge, terms: { method, cost, limit: judgement.rules.limits.get(offer.currency)! } }
-}
-
-/** What forbids paying here, whatever is offered. */
-function siteRefusal({ call, url, moved }: Site, rules: Rules): Refusal | undefined {
-  if (!isSecure(url))
-    return { code: 'insecure', detail: `${url.origin} has no TLS; only loopback may go without` }
-  if (url.origin !== new URL(call.url).origin && !rules.origins?.includes(url.origin))
-    return { code: 'redirected', detail: `redirected to ${url.origin}, which policy.origins does not list` }
-  if (moved && call.method !== 'GET' && call.method !== 'HEAD')
-    return {
-      code: 'redirected',
-      detail: `a ${call.method} was redirected; send it to ${url.origin}${url.pathname} directly`,
-    }
-  if (call.method === 'HEAD') return { code: 'request', detail: 'a HEAD buys nothing; pay for the GET' }
-  if (call.stream)
-    return { code: 'request', detail: 'the body is larger than maxBody and cannot be sent again' }
-  return undefined
+  const reason =
+    'code' in terms
+      ? terms
+      : (siteRefusal(site, rules) ??
+        (isExpired(challenge, now) ? expired(challenge) : undefined) ??
+        (await callRefusal(challenge, site.call)) ??
+        judge(rules, offer, terms.cost))
+  if (reason) return { challenge, offer: { ...offer, reason } }
+  return { challenge, offer: { ...offer, allowed: true }, terms: terms as Terms }
 }

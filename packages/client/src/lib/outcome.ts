@@ -59,12 +59,12 @@ export function unresolved(
   detail: string,
   payment: Payment,
   cause: unknown,
-  signal: AbortSignal | undefined,
+  signal: AbortSignal,
 ): Error {
   const error = new Error(
-    `${detail} Send it again with client.resume(error.payment, …); a new call would pay again.`,
+    `${detail} Use client.resume(error.payment, …); a new call pays again.`,
     { cause },
   )
-  if (signal?.aborted) error.name = cause instanceof Error ? cause.name : 'AbortError'
+  if (signal.aborted) error.name = cause instanceof Error ? cause.name : 'AbortError'
   return Object.defineProperty(error, 'payment', { value: payment })
 }

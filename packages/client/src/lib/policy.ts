@@ -1,5 +1,5 @@
 import type { Cost } from '@mppkit/core'
-import type { Offer, Refusal, RefusalCode } from './offer.ts'
+import type { Offer, Refusal } from './offer.ts'
 
 /** How much of one currency may leave the wallet. All amounts are decimal strings in whole units (`"0.10"`). */
 export interface Limit {
@@ -39,9 +39,9 @@ export interface Policy {
 }
 
 /** A policy that was checked, in the form in which it is asked. */
-export interface Rules extends Omit<Policy, 'limits' | 'approve' | 'approveTimeout'> {
+export interface Rules extends Omit<Policy, 'limits' | 'approveTimeout'> {
   limits: ReadonlyMap<string, Limit>
-  approve: Policy['approve'] | undefined
+  /** Milliseconds. */
   approveTimeout: number
 }
 
@@ -50,94 +50,72 @@ const amounts = ['perRequest', 'perHour', 'perDay', 'total'] as const
 
 /** Checks one limit. Throws `TypeError` with the remedy. */
 export function limits(limit: Limit): Limit {
-  if (typeof limit !== 'object' || limit === null)
-    throw new TypeError("limits() takes an object, e.g. limits({ currency: 'usd', perRequest: '0.10' })")
   known('limits()', limit, ['currency', 'decimals', ...amounts])
-  if (typeof limit.currency !== 'string' || !limit.currency)
-    throw new TypeError("limits() needs a currency, e.g. limits({ currency: 'usd', perRequest: '0.10' })")
-  if (limit.perRequest === undefined)
-    throw new TypeError(
-      `limits() needs perRequest for ${limit.currency}: the most one payment may cost, e.g. '0.10'`,
-    )
-  const { decimals } = limit
+  const { currency, decimals, perRequest } = limit ?? {}
+  if (typeof currency !== 'string' || !currency || perRequest === undefined)
+    throw new TypeError("limits() needs currency and perRequest: limits({ currency: 'usd', perRequest: '0.10' })")
   if (decimals !== undefined && !isDecimals(decimals))
-    throw new TypeError('limits() takes decimals as a whole number from 0 to 77')
+    throw new TypeError('limits() takes decimals as a whole number, 0 to 77')
   for (const name of amounts) {
     const text: unknown = limit[name]
     if (text === undefined) continue
     if (typeof text !== 'string' || !/^(0|[1-9]\d{0,76})(\.\d{1,77})?$/.test(text))
-      throw new TypeError(`limits() takes ${name} as a decimal string such as '0.10', in whole units`)
+      throw new TypeError(`limits() takes ${name} as a decimal string such as '0.10'`)
     if (decimals !== undefined && (text.split('.')[1] ?? '').length > decimals)
-      throw new TypeError(`limits() got ${name} finer than ${decimals} decimals; round it`)
+      throw new TypeError(`limits(): ${name} is finer than ${decimals} decimals; round it`)
   }
-  return Object.freeze({ ...limit, currency: limit.currency.toLowerCase() })
+  return { ...limit, currency: lower(currency) }
 }
 
 /** Checks a policy. Throws `TypeError` with the remedy. */
 export function checkPolicy(policy: Policy): Rules {
-  if (typeof policy !== 'object' || policy === null || policy.limits === undefined)
-    throw new TypeError(
-      "createClient needs a policy with limits: policy: { limits: limits({ currency: 'usd', perRequest: '0.10', perDay: '5' }) }",
-    )
-  known('policy', policy, ['limits', 'approve', 'approveTimeout', ...lists])
   const all = new Map<string, Limit>()
-  for (const each of [policy.limits].flat() as Limit[]) {
+  for (const each of [policy?.limits ?? []].flat() as Limit[]) {
     const limit = limits(each)
-    if (all.has(limit.currency))
-      throw new TypeError(`policy.limits names ${limit.currency} twice; merge the two`)
+    if (all.has(limit.currency)) throw new TypeError(`policy.limits names ${limit.currency} twice; merge them`)
     all.set(limit.currency, limit)
   }
-  if (!all.size) throw new TypeError('policy.limits is empty; add limits({ currency, perRequest })')
+  if (!all.size)
+    throw new TypeError("createClient needs policy.limits: limits({ currency: 'usd', perRequest: '0.10', perDay: '5' })")
+  known('policy', policy, ['limits', 'approve', 'approveTimeout', ...lists])
   const { approveTimeout = 120 } = policy
   if (policy.approve !== undefined && typeof policy.approve !== 'function')
-    throw new TypeError('policy.approve must be a function (offer) => boolean')
-  if (!(approveTimeout > 0 && approveTimeout < 2 ** 31 / 1000))
-    throw new TypeError('policy.approveTimeout must be a positive number of seconds')
-  const rules: Rules = {
-    limits: all,
-    approve: policy.approve?.bind(policy),
-    approveTimeout,
-  }
+    throw new TypeError('policy.approve must be a function')
+  if (!(approveTimeout > 0 && approveTimeout <= 86_400))
+    throw new TypeError('policy.approveTimeout must be seconds, at most a day')
+  const rules: Rules = { limits: all, approveTimeout: approveTimeout * 1000 }
+  if (policy.approve) rules.approve = policy.approve.bind(policy)
   for (const name of lists) {
     const list: unknown = policy[name]
     if (list === undefined) continue
-    if (!Array.isArray(list) || list.some((item) => typeof item !== 'string' || !item))
+    if (!Array.isArray(list) || list.some((item) => typeof item !== 'string'))
       throw new TypeError(`policy.${name} must be an array of strings`)
-    rules[name] = list.map(
-      name === 'origins' ? origin : name === 'recipients' ? fold : name === 'currencies' ? lower : String,
-    )
+    rules[name] = list.map(name === 'origins' ? origin : name === 'currencies' ? lower : fold)
   }
-  return Object.freeze(rules)
+  return rules
 }
 
 /** Why the policy forbids this payment as such; budgets and `approve` come later. Never looks at `description`. */
 export function judge(rules: Rules, offer: Offer, cost: Cost): Refusal | undefined {
-  const { method, intent, realm } = offer
-  const currency = cost.most.currency.toLowerCase()
+  const { amount, decimals } = cost.most
+  const currency = offer.currency!
+  const pair = `${offer.method}/${offer.intent}`
+  const asked = [
+    ['origin', rules.origins, [offer.origin]],
+    ['realm', rules.realms, [offer.realm]],
+    ['method', rules.methods, [rules.methods?.includes(pair) ? pair : offer.method]],
+    ['network', rules.networks, offer.network === undefined ? [] : [offer.network]],
+    ['currency', rules.currencies, [currency]],
+    ['recipient', rules.recipients, offer.recipients],
+  ] as const
+  for (const [code, list, values] of asked)
+    if (list && !(values.length && values.every((value) => list.includes(fold(value)))))
+      return { code, detail: `the policy does not list ${code} ${values}` }
   const limit = rules.limits.get(currency)
-  if (rules.origins && !rules.origins.includes(offer.origin)) return not('origin', offer.origin)
-  if (rules.realms && !rules.realms.includes(realm)) return not('realm', realm)
-  if (rules.methods && !rules.methods.includes(method) && !rules.methods.includes(`${method}/${intent}`))
-    return not('method', `${method}/${intent}`)
-  if (rules.networks && !rules.networks.includes(cost.network ?? ''))
-    return not('network', cost.network ?? 'none named')
-  if (rules.currencies && !rules.currencies.includes(currency)) return not('currency', currency)
-  if (rules.recipients) {
-    if (!cost.recipients.length) return not('recipient', 'none named')
-    const stranger = cost.recipients.find((recipient) => !rules.recipients!.includes(fold(recipient)))
-    if (stranger !== undefined) return not('recipient', stranger)
-  }
-  if (!limit)
-    return {
-      code: 'currency',
-      detail: `no limit for currency ${currency}; add limits({ currency: '${currency}', … })`,
-    }
-  if (limit.decimals !== undefined && limit.decimals !== cost.most.decimals)
-    return {
-      code: 'currency',
-      detail: `${currency} has ${limit.decimals} decimals by policy, ${cost.most.decimals} by the method`,
-    }
-  if (cost.most.amount > units(limit.perRequest, cost.most.decimals))
+  if (!limit) return { code: 'currency', detail: `the policy has no limit for ${currency}` }
+  if (limit.decimals !== undefined && limit.decimals !== decimals)
+    return { code: 'currency', detail: `${currency} with ${decimals} decimals, not ${limit.decimals}` }
+  if (amount > units(limit.perRequest, decimals))
     return { code: 'limit', detail: `${offer.amount} ${currency} is above perRequest ${limit.perRequest}` }
   return undefined
 }
@@ -149,26 +127,20 @@ export function units(text: string, decimals: number): bigint {
 }
 
 /** Whether a method's count of decimals can be reckoned with. */
-export function isDecimals(decimals: unknown): boolean {
-  return Number.isInteger(decimals) && (decimals as number) >= 0 && (decimals as number) < 78
+export function isDecimals(decimals: number): boolean {
+  return Number.isInteger(decimals) && decimals >= 0 && decimals < 78
 }
 
-function not(code: RefusalCode, value: string): Refusal {
-  return { code, detail: `${code} not in the policy's list: ${value}` }
-}
-
+/** A misspelt rule would be no rule. */
 function known(name: string, value: object, keys: readonly string[]): void {
-  for (const key of Object.keys(value))
-    if (!keys.includes(key))
-      throw new TypeError(`${name} does not know "${key}"; it knows ${keys.join(', ')}`)
+  for (const key of Object.keys(value ?? {}))
+    if (!keys.includes(key)) throw new TypeError(`${name} does not know "${key}"; it knows ${keys.join(', ')}`)
 }
 
 function origin(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined
-  if (!url || url.origin === 'null' || url.href !== `${url.origin}/`)
-    throw new TypeError(
-      `policy.origins has "${text}"; write scheme and host only, such as https://api.example.com`,
-    )
+  if (!url || url.href !== `${url.origin}/`)
+    throw new TypeError(`policy.origins has "${text}"; write https://api.example.com`)
   return url.origin
 }
 
@@ -176,7 +148,7 @@ function lower(text: string): string {
   return text.toLowerCase()
 }
 
-/** The case of a hex address means nothing; that of other addresses does. */
+/** The case of a hex address means nothing; that of other names does. */
 function fold(text: string): string {
-  return /^0x/i.test(text) ? text.toLowerCase() : text
+  return /^0x/i.test(text) ? lower(text) : text
 }

@@ -39,7 +39,7 @@ export async function insist<T>(call: Call, patience: Patience, work: () => Prom
       delay = result
     } catch (error) {
       delay = pause * 4 ** faults
-      if (call.signal?.aborted || ++faults > cuts || delay > patience.left) throw error
+      if (call.signal.aborted || ++faults > cuts || delay > patience.left) throw error
     }
     patience.left -= delay
     await wait(delay, call.signal)
@@ -56,7 +56,7 @@ export async function follow(call: Call, first: Response, fetch: Fetch): Promise
   for (let hop = 0; hop < 20; hop++) {
     if (!redirects.includes(response.status) && response.type !== 'opaqueredirect') return response
     if (call.redirect === 'error')
-      throw new TypeError('the paid request was redirected, and redirect is "error"')
+      throw new TypeError('redirected, and redirect is "error"')
     const location = response.headers.get('location')
     if (call.redirect === 'manual' || location === null || !URL.canParse(location, at.url)) return response
     const next = new URL(location, at.url)

@@ -62,6 +62,7 @@ function checkSecret(secret: unknown): asserts secret is string {
 /** Without this, `a|tempo` + `charge` and `a` + `tempo|charge` would share an id: nothing escapes the separator. */
 function isSound(challenge: Challenge): boolean {
   return (
+    typeof challenge.id === 'string' &&
     typeof challenge.realm === 'string' &&
     !challenge.realm.includes('|') &&
     isWellFormed(challenge.realm) &&

@@ -10,7 +10,7 @@ const payments = ledger<Request>()
  */
 export const payment = (request: Request): Payment => payments.get(request)
 
-/** A fetch handler: what else its runtime passes (`env`, `ctx`, `info`) is handed through. */
+/** A fetch handler; what its runtime passes beside the request (`env`, `ctx`, `info`) is handed through. */
 export type FetchHandler<Rest extends unknown[]> = (request: Request, ...rest: Rest) => Response | Promise<Response>
 
 /** Guards a fetch handler with a gate. */
@@ -29,34 +29,34 @@ export function paid(gate: Gate) {
           return request.signal
         },
         get waitUntil() {
-          return waitUntilOf(context, env)
+          return waitUntilOf(context) ?? waitUntilOf(env)
         },
         body: (limit) => (body ??= readBody(request, limit)),
       }
       const opening = await gate(incoming)
       const decision = opening.kind === 'admit' ? await opening.admit() : opening
       if (decision.kind === 'respond') return toResponse(decision.answer)
-      // What was read is gone from the request; the handler gets one that holds the same bytes.
-      const fresh = body ? new Request(request, { body: (await body) as BodyInit }) : request
+      // What was read is gone from the request: the handler gets one that holds the same bytes.
+      const fresh = body && request.body ? new Request(request, { body: (await body) as BodyInit }) : request
       if (decision.kind === 'pass') return handler(fresh, ...rest)
       payments.set(request, decision.grant.payment)
       payments.set(fresh, decision.grant.payment)
-      return deliver(decision.grant, incoming, env, async () => handler(fresh, ...rest))
+      return deliver(decision.grant, incoming, env, () => handler(fresh, ...rest))
     }
 }
 
 /** Makes gates for fetch handlers: `export default { fetch: mpp.charge({ amount: '0.01' })(handler) }`. */
 export const createMpp = adapter(paid)
 
-/** What runtimes pass to a fetch handler beside the request; everything may be missing. */
+/** What a runtime passes to a fetch handler beside the request. Everything may be missing. */
 export interface Beside {
-  /** `@hono/node-server` */
+  /** Node, through `@hono/node-server`. */
   incoming?: { socket?: Socket }
   outgoing?: Outgoing
   /** Deno: settles when the answer has been sent, or cannot be. */
-  completed?: Promise<void>
-  /** Workers, and others after them. */
-  waitUntil?(work: Promise<unknown>): void
+  completed?: PromiseLike<void>
+  /** Workers, and those who followed them. */
+  waitUntil?: (work: Promise<unknown>) => void
 }
 
 interface Socket {
@@ -69,5 +69,219 @@ interface Outgoing {
   destroyed: boolean
   headersSent: boolean
   statusCode: number
-  once(event: 'finish' | 'close', listener: () => void): unknown
+  once(event: string, listener: () => void): unknown
 }
+
+/** Judges a connection by its socket. */
+export function transportOf({ encrypted, remoteAddress = '' }: Socket): Transport {
+  if (encrypted) return 'tls'
+  return remoteAddress === '::1' || /^(::ffff:)?127\./.test(remoteAddress) ? 'loopback' : 'plain'
+}
+
+/** Transport and address of the peer, where the runtime shows its socket. */
+export function peerOf(env: Beside | undefined): Pick<Incoming, 'transport' | 'remote'> {
+  const socket = env?.incoming?.socket
+  return socket ? { transport: transportOf(socket), remote: socket.remoteAddress } : { transport: 'unknown' }
+}
+
+/** Path and query of a request's URL, untouched. */
+export function targetOf(url: string): string {
+  return url.slice(url.indexOf('/', url.indexOf(':') + 3))
+}
+
+/** The runtime's `waitUntil`, if it has one. */
+export function waitUntilOf(beside: Beside | undefined): Incoming['waitUntil'] {
+  return typeof beside?.waitUntil === 'function' ? (work) => beside.waitUntil?.(work) : undefined
+}
+
+const CONSUMED =
+  'mppkit: the body of this request was read before the gate saw it, so a payment cannot be bound to it. Mount the gate ' +
+  'before whatever reads the body; it leaves the body readable'
+
+/**
+ * Reads the body of a web `Request`, which is then used up.
+ * @param limit bytes; a Content-Length above it is refused unread, a body without one where it is passed
+ * @param patience milliseconds for the whole body
+ * @throws BodyError
+ */
+export async function readBody(request: Request, limit: number, patience = 10_000): Promise<Uint8Array> {
+  if (request.method === 'GET' || request.method === 'HEAD') return new Uint8Array(0)
+  if (request.bodyUsed) throw new BodyError('consumed', CONSUMED)
+  const { headers } = request
+  const length = headers.has('transfer-encoding') ? null : headers.get('content-length')
+  if (Number(length) > limit) throw tooLarge(limit)
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      reject(new BodyError('too-slow', `The body did not arrive within ${String(patience / 1000)} seconds.`))
+    }, patience)
+  })
+  try {
+    // A runtime holds a body to its Content-Length, and reads it faster in one piece.
+    const sized = length !== null && /^\d+$/.test(length)
+    const bytes = await Promise.race([late, sized ? request.arrayBuffer() : collect(request.body, limit)])
+    if (bytes.byteLength > limit) throw tooLarge(limit)
+    return bytes instanceof Uint8Array ? bytes : new Uint8Array(bytes)
+  } catch (error) {
+    throw error instanceof BodyError ? error : new BodyError('broken', 'The connection broke before the body was complete.')
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+async function collect(body: ReadableStream<Uint8Array> | null, limit: number): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = []
+  let size = 0
+  const reader = body?.getReader()
+  while (reader) {
+    const { done, value } = await reader.read()
+    if (done) break
+    size += value.length
+    // Not cancelled: some runtimes would drop the connection, and with it the answer.
+    if (size > limit) throw tooLarge(limit)
+    chunks.push(value)
+  }
+  return concat(chunks)
+}
+
+function tooLarge(limit: number): BodyError {
+  return new BodyError('too-large', `The body is larger than ${String(limit)} bytes.`)
+}
+
+function concat(chunks: readonly Uint8Array[]): Uint8Array {
+  if (chunks.length === 1) return chunks[0] as Uint8Array
+  const all = new Uint8Array(chunks.reduce((size, chunk) => size + chunk.length, 0))
+  let at = 0
+  for (const chunk of chunks) {
+    all.set(chunk, at)
+    at += chunk.length
+  }
+  return all
+}
+
+/**
+ * Runs a handler that answers with a `Response`, and applies a grant to its answer: headers in place, `keep` before the
+ * first byte of a short one, `finish` when the runtime has sent it, or as near to that as the runtime lets us see.
+ */
+export async function deliver(
+  grant: Grant,
+  { waitUntil }: Pick<Incoming, 'waitUntil'>,
+  env: Beside | undefined,
+  run: () => Response | Promise<Response>,
+): Promise<Response> {
+  const report = reporter(grant, waitUntil)
+  if (env?.outgoing?.destroyed) {
+    report(GONE, 'nothing')
+    return new Response(null, { status: GONE })
+  }
+  let status = 500
+  const told = follow(env, report, () => status)
+  try {
+    const response = dress(await run(), grant)
+    status = response.status
+    // An upgrade is not ours to touch. A body is looked at only where it must be: that costs more than all the rest.
+    if (status >= 200 && (grant.keeps > 0 || !told)) return await inspect(response, grant, told ? undefined : report)
+    if (!told) report(status, 'all')
+    return response
+  } catch (error) {
+    if (!told) report(500, 'nothing')
+    throw error
+  }
+}
+
+/** The client went before there was an answer. */
+const GONE = 499
+
+type Report = (status: number, reached: Outcome['reached']) => void
+
+function reporter(grant: Grant, waitUntil: Incoming['waitUntil']): Report {
+  let reported = false
+  let settle: (() => void) | undefined
+  waitUntil?.(
+    new Promise<void>((resolve) => {
+      settle = resolve
+    }),
+  )
+  return (status, reached) => {
+    if (reported) return
+    reported = true
+    void grant.finish({ status, reached }).then(settle)
+  }
+}
+
+/** Lets the runtime report the end of an answer. False: it does not tell. */
+function follow(env: Beside | undefined, report: Report, status: () => number): boolean {
+  const { outgoing, incoming, completed } = env ?? {}
+  if (outgoing) {
+    // Node 20 says 'finish' as well when the socket dies under bytes that are still to be written.
+    outgoing.once('finish', () => report(outgoing.statusCode, incoming?.socket?.destroyed ? 'some' : 'all'))
+    // Whether any of the body followed the head is not shown here; it counts as if.
+    outgoing.once('close', () => (outgoing.headersSent ? report(outgoing.statusCode, 'some') : report(GONE, 'nothing')))
+    return true
+  }
+  completed?.then(
+    () => report(status(), 'all'),
+    () => report(status(), 'some'),
+  )
+  return completed !== undefined
+}
+
+/** Sets the grant's headers in place, or on a copy where they are immutable: `Response.redirect()`, an answer of `fetch()`. */
+function dress(response: Response, grant: Grant): Response {
+  if (response.status < 200) return response
+  const added = grant.headers(response.status)
+  let dressed = response
+  try {
+    for (const [name, value] of added) dressed.headers.set(name, value)
+  } catch {
+    dressed = new Response(response.body, response)
+    for (const [name, value] of added) dressed.headers.set(name, value)
+  }
+  return dressed
+}
+
+/** Keeps an answer that is there already; follows one that is not to its end, if somebody wants to know. */
+async function inspect(response: Response, grant: Grant, report: Report | undefined): Promise<Response> {
+  const { status, statusText, headers, body } = response
+  const peeked = body && (await peek(body, grant.keeps))
+  if (peeked?.more) {
+    const stream = replay(peeked.chunks, peeked.more, (reached) => report?.(status, reached))
+    return new Response(stream, { status, statusText, headers })
+  }
+  const bytes = peeked && concat(peeked.chunks)
+  if (grant.keeps > 0 && (bytes?.length ?? 0) <= grant.keeps) await grant.keep({ status, headers: [...headers], body: bytes })
+  report?.(status, 'all')
+  return bytes ? new Response(bytes as BodyInit, { status, statusText, headers }) : response
+}
+
+type Read = ReturnType<ReadableStreamDefaultReader<Uint8Array>['read']>
+
+/**
+ * Reads what is there without waiting, until more than `limit` bytes have come; but always far enough to see a single
+ * piece end. `more` reads the rest, if there is one.
+ */
+async function peek(body: ReadableStream<Uint8Array>, limit: number): Promise<{ chunks: Uint8Array[]; more?: More }> {
+  const reader = body.getReader()
+  const chunks: Uint8Array[] = []
+  const cancel = (reason: unknown): Promise<void> => reader.cancel(reason)
+  let size = 0
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(resolve, 0)
+  })
+  try {
+    while (size <= limit || chunks.length < 2) {
+      const open = reader.read()
+      const result = await Promise.race([open, late]).catch(() => undefined)
+      let first: Read | undefined = open
+      if (!result) return { chunks, more: { read: () => { const it = first ?? reader.read(); first = undefined; return it }, cancel } }
+      if (result.done) return { chunks }
+      chunks.push(result.value)
+      size += result.value.length
+    }
+    return { chunks, more: { read: () => reader.read(), cancel } }
+  } finally {
+    clearTimeout(timer)
+  }
+}
+

@@ -1,7 +1,6 @@
 import {
   PaymentError,
   type Challenge,
-  type Context,
   type Entry,
   type JsonObject,
   type Noted,
@@ -13,7 +12,8 @@ import {
 import { createRecovery, type Recovery } from './recovery.ts'
 import { claimFor, claimTtl, Fenced, giveUp, Hold, named, parseRecord, proofKey, reclaimFor, recordKey, unclaim, type Claim, type PaymentRecord } from './record.ts'
 import { createRun, type Run } from './run.ts'
-import { methodStore, neverAborted, newHolder, sharesPromises } from './runtime.ts'
+import { RailContext } from './rail-context.ts'
+import { methodStore, newHolder, sharesPromises } from './runtime.ts'
 import { situationOf, TABLE, type Action } from './table.ts'
 import type { Kept } from './seam.ts'
 
@@ -301,26 +301,10 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
     return work
   }
 
-  function contextOf(attempt: Attempt): Context
-  function contextOf(attempt: Attempt, hold: Hold): Noted
-  function contextOf(attempt: Attempt, hold?: Hold): Context | Noted {
+  function contextOf(attempt: Attempt, hold?: Hold): Noted {
     const { challenge, request, source, issued, method } = attempt
-    return {
-      challenge,
-      request,
-      ...(source === undefined ? undefined : { source }),
-      issued,
-      now,
-      get signal() {
-        return hold ? hold.signal : neverAborted()
-      },
-      store: stores.get(method.name) ?? store,
-      onError: (error: unknown) => report(error, attempt),
-      note: async (text: string) => {
-        await hold?.write({ note: text }, true)
-        if (probe) await probe('noted')
-      },
-    }
+    const parts = { challenge, request, source, issued, now, store: stores.get(method.name) ?? store }
+    return new RailContext(parts, hold, (error) => report(error, attempt), probe)
   }
 
   async function newHold(attempt: Attempt, payer: string | undefined): Promise<Hold> {

@@ -1,4 +1,5 @@
 import type { Challenge, Entry, Receipt, Store, Version, Write } from '@mppkit/core'
+import { keepAlive, letGo } from './renewal.ts'
 
 /** What has become of a payment; with the lease, the rows of the lifecycle's table. */
 export type State = 'pending' | 'settled' | 'delivered' | 'unclaimed' | 'refunding' | 'refunded'
@@ -97,9 +98,10 @@ export class Hold {
   #version: Version | 'absent'
   #attempted: string | undefined
   #writing: Promise<unknown> | undefined
-  #timer: ReturnType<typeof setTimeout> | undefined
   #lost: AbortController | undefined
   #isLost = false
+  #receipt: Receipt | undefined
+  #receiptJson = ''
   /** Store-independent estimate of when the lease ends, for giving up on retries. */
   #leasedUntil = 0
 
@@ -135,7 +137,7 @@ export class Hold {
   async take(): Promise<Entry | undefined> {
     const next = this.#write(this.#progress, true)
     const result = await this.#swap(next)
-    if (result === undefined) this.#keepAlive()
+    if (result === undefined) keepAlive(this)
     return result
   }
 
@@ -183,19 +185,13 @@ export class Hold {
 
   /** No more renewals; the lease runs out by itself, or was given up. */
   stop(): void {
-    if (this.#timer !== undefined) clearTimeout(this.#timer)
-    this.#timer = undefined
+    letGo(this)
   }
 
-  #keepAlive(): void {
-    const timer = setTimeout(() => {
-      this.write({}, true).then(
-        () => this.#timer !== undefined && this.#keepAlive(),
-        () => this.#timer !== undefined && !this.#isLost && this.#keepAlive(),
-      )
-    }, RENEW)
-    ;(timer as { unref?(): void }).unref?.()
-    this.#timer = timer
+  /** Prolongs the lease if it is time to. A store that cannot be reached is asked again at the next turn. */
+  renew(): void {
+    if (this.#isLost || this.#now() < this.#leasedUntil - LEASE + RENEW) return
+    this.write({}, true).catch(ignore)
   }
 
   #lose(): void {
@@ -223,7 +219,7 @@ export class Hold {
 
   #write(progress: Progress, lease: boolean): Write {
     const { state, started } = progress
-    const value = this.#fixed + JSON.stringify(progress).slice(1)
+    const value = this.#fixed + this.#progressJson(progress)
     const write: Write = { value, ttl: 'forever' }
     if (lease) write.lease = LEASE
     if (state === 'delivered' || state === 'refunded') write.ttl = this.#ttl(progress)
@@ -233,6 +229,18 @@ export class Hold {
     else if (this.claim.zero) write.ttl = this.#ttl(progress)
     else write.due = { queue: QUEUE, in: started < this.claim.attempts ? this.claim.within : Math.min(this.claim.within, 900) }
     return write
+  }
+
+  /** By hand: `JSON.stringify` of the whole would be the dearest part of a payment. */
+  #progressJson({ state, holder, started, open, reached, note, receipt, kept }: Progress): string {
+    if (receipt !== undefined && receipt !== this.#receipt) {
+      this.#receipt = receipt
+      this.#receiptJson = `,"receipt":${JSON.stringify(receipt)}`
+    }
+    const text = note === undefined ? '' : `,"note":${JSON.stringify(note)}`
+    const answer = kept === undefined ? '' : `,"kept":"${kept}"`
+    const rest = `${text}${receipt === undefined ? '' : this.#receiptJson}${answer}}`
+    return `"state":"${state}","holder":"${holder}","started":${started},"open":${open},"reached":"${reached}"${rest}`
   }
 
   #ttl(progress: Progress): number {

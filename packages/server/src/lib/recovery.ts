@@ -1,5 +1,6 @@
 import { decodeRequest, PaymentError, type Entry, type Noted, type OnceMethod, type Store } from '@mppkit/core'
-import type { LifecycleOptions } from './lifecycle.ts'
+import type { FaultPoint, LifecycleOptions } from './lifecycle.ts'
+import { RailContext } from './rail-context.ts'
 import { claimFor, claimTtl, Fenced, giveUp, Hold, named, parseRecord, proofKey, QUEUE, type Claim } from './record.ts'
 import { afterLastAttempt } from './run.ts'
 import { issuedAt } from './quote.ts'
@@ -134,26 +135,18 @@ export function createRecovery(options: LifecycleOptions, stores: ReadonlyMap<st
     }
   }
 
-  function contextOf(hold: Hold, method: OnceMethod<never>, noted: 'noted' | 'refund-noted' = 'noted'): Noted {
+  function contextOf(hold: Hold, method: OnceMethod<never>, noted: FaultPoint = 'noted'): Noted {
     const { challenge, source, quote } = hold.claim
-    return {
+    const parts = {
       challenge,
       request: decodeRequest(challenge.request),
-      ...(source === undefined ? undefined : { source }),
+      source,
       issued: issuedAt(quote) ?? 0,
       now,
-      get signal() {
-        return hold.signal
-      },
       store: stores.get(method.name) ?? store,
-      onError: (error: unknown) => onError(error, { id: quote, challengeId: challenge.id }),
-      note: async (text: string) => {
-        await hold.write({ note: text }, true)
-        if (probe) await probe(noted)
-      },
     }
+    return new RailContext(parts, hold, (error) => onError(error, { id: quote, challengeId: challenge.id }), probe, noted)
   }
 }
-
 
 function ignore(): void {}

@@ -1,0 +1,142 @@
+import { PaymentError, type Context, type JsonObject, type Noted, type OnceMethod, type Parsed } from '@mppkit/core'
+import { isAddress, isWord, lower } from '../address.ts'
+import { modeOf, resolveChain } from '../chains.ts'
+import { openTransaction, type SignedTransaction } from '../envelope.ts'
+import { createRpc } from '../rpc.ts'
+import { createSettlement } from '../settlement.ts'
+import { createSponsor, type Sponsor } from '../sponsor.ts'
+import { parseIdentification, settleIdentification, verifyIdentification, type Identification } from './identity.ts'
+import { findPull, settlePull, verifyPull } from './pull.ts'
+import { settlePush, verifyPush, type Pushed } from './push.ts'
+import { writeRequest, type ChargeOverride, type Split } from './quote.ts'
+import { writeNote, type Rail } from './rail.ts'
+import { readRequest, type ChargeRequest, type Mode } from './wire.ts'
+
+export type { ChargeOverride, Split, Sponsor }
+
+/** What a seller says once. */
+export interface ChargeOptions {
+  /** Who is paid: an address. */
+  recipient: string
+  /** A TIP-20 token; default pathUSD. */
+  currency?: string
+  /** Default 4217, Tempo; with `testnet` 42431, Moderato. Other chains need `rpcUrl`. */
+  chainId?: number
+  testnet?: boolean
+  rpcUrl?: string
+  /**
+   * Who sends the transaction: `pull`, this server; `push`, the buyer. Default: both.
+   * Only `pull` remains where the fee is sponsored or a memo is prescribed.
+   */
+  modes?: readonly Mode[]
+  /** 32 bytes in hex that each payment must carry. Without it buyers write a memo that ties the payment to its challenge, which is safer. */
+  memo?: string
+  /** Others who get a part of each amount, at most ten. */
+  splits?: readonly Split[]
+  /** Decimals of the currency; default 6, which all TIP-20 tokens have. */
+  decimals?: number
+  /** Pays the fees of the buyers. */
+  feePayer?: Sponsor
+  /** Milliseconds that the node has for an answer, a block included; default 15,000. */
+  rpcTimeout?: number
+}
+
+/** A credential, read. */
+export type Proof =
+  | { type: 'transaction'; charge: ChargeRequest; signed: SignedTransaction }
+  | { type: 'hash'; charge: ChargeRequest; pushed: Pushed }
+  | { type: 'proof'; charge: ChargeRequest; identification: Identification }
+
+/**
+ * One payment in a stablecoin on Tempo per challenge. Costs nothing to make: no network, no heavy module.
+ * @throws TypeError with the remedy for options that cannot work.
+ * @see draft-tempo-charge-00
+ */
+export function charge(options: ChargeOptions): OnceMethod<ChargeOverride, Proof> {
+  const { decimals = 6, rpcTimeout = 15_000, feePayer } = options
+  const { chainId, rpcUrl } = resolveChain(options)
+  if (!Number.isInteger(decimals) || decimals < 0 || decimals > 18) throw new TypeError('decimals must be a whole number from 0 to 18')
+  if (!Number.isInteger(rpcTimeout) || rpcTimeout < 1) throw new TypeError('rpcTimeout must be a positive number of milliseconds')
+  const rpc = createRpc(rpcUrl, rpcTimeout)
+  const rail: Rail = { chainId, rpc, settlement: createSettlement(rpc) }
+  if (feePayer) rail.sponsor = createSponsor(feePayer, chainId)
+  const standing = { ...options, chainId, decimals, sponsored: feePayer !== undefined }
+  // Whatever is wrong with the options shall stop the boot, not the first customer.
+  writeRequest(standing, { amount: null })
+
+  return {
+    name: 'tempo',
+    intent: 'charge',
+    // Push moves money before; `parsed.moved` says so of each proof.
+    moves: 'settle',
+    mode: modeOf(chainId),
+    takes: (_field, value) => isAddress(value),
+    quote: (terms) => writeRequest(standing, terms),
+    parse: (payload, _challenge, request) => parse(payload, readOwn(request, chainId)),
+
+    verify({ proof }, context) {
+      if (proof.type === 'transaction') return verifyPull(proof.signed, proof.charge, context, rail)
+      if (proof.type === 'hash') return verifyPush(proof.pushed, proof.charge, context, rail)
+      return verifyIdentification(proof.identification, proof.charge, context, rail)
+    },
+
+    async settle({ proof }, context: Noted) {
+      if (proof.type === 'transaction') return settlePull(proof.signed, proof.charge, context, rail)
+      if (proof.type === 'hash') return settlePush(proof.pushed, proof.charge, context, rail)
+      return settleIdentification(proof.charge, context)
+    },
+
+    find: (note, context: Context) => findPull(note, readOwn(context.request, chainId), context, rail),
+  }
+}
+
+/** The kind first: a proof of the wrong kind is refused before anything in it is read. */
+async function parse(payload: JsonObject, charge: ChargeRequest): Promise<Parsed<Proof>> {
+  const { type } = payload
+  if (type === 'proof') {
+    if (charge.amount !== 0n) fail('A proof of identity pays nothing')
+    const identification = await parseIdentification(payload['signature'])
+    return { proof: { type, charge, identification }, key: '' }
+  }
+  if (type !== 'transaction' && type !== 'hash') malformed('payload.type must be "transaction", "hash" or "proof"')
+  if (charge.amount === 0n) fail('An amount of zero asks for a proof of identity')
+  if (type === 'hash') {
+    if (charge.sponsored) fail('Where the server pays the fee the transaction must be sent by it')
+    if (!charge.modes.includes('push')) fail('This challenge takes signed transactions only')
+    return parsePushed(payload['hash'], charge)
+  }
+  if (!charge.modes.includes('pull')) fail('This challenge takes transaction hashes only')
+  const signed = await openTransaction(payload['signature'])
+  const { validBefore } = signed.envelope
+  const parsed: Parsed<Proof> = { proof: { type, charge, signed }, key: `tx:${signed.id}` }
+  if (validBefore !== undefined) parsed.until = validBefore
+  // Before a sponsor has signed nobody knows the final hash.
+  if (!signed.open) parsed.note = writeNote({ hashes: [signed.hash], ...(validBefore === undefined ? undefined : { validBefore }) })
+  return parsed
+}
+
+/**
+ * The key of a pushed payment is its hash, that of a pulled one covers what was signed: the same transaction has two keys. It still
+ * pays once. Pushed it needs the memo of its challenge, and a transaction with that memo is refused for every other challenge,
+ * pushed or pulled; one without it may be pulled, and can never be pushed. What remains is the same transaction in both
+ * ways for the same challenge, which has one record.
+ */
+function parsePushed(hash: unknown, charge: ChargeRequest): Parsed<Proof> {
+  if (!isWord(hash)) malformed('hash must be 32 bytes in hex')
+  const pushed = { hash: lower(hash) }
+  return { proof: { type: 'hash', charge, pushed }, key: `hash:${pushed.hash}`, note: writeNote({ hashes: [pushed.hash] }), moved: true }
+}
+
+function readOwn(request: JsonObject, chainId: number): ChargeRequest {
+  const charge = readRequest(request)
+  if (charge.chainId !== chainId) throw new PaymentError('invalid-challenge', 'The challenge is for another chain.')
+  return charge
+}
+
+function malformed(detail: string): never {
+  throw new PaymentError('malformed-credential', `The credential cannot be read: ${detail}.`)
+}
+
+function fail(detail: string): never {
+  throw new PaymentError('verification-failed', `${detail}.`)
+}

@@ -1,0 +1,39 @@
+import { afterAll, beforeAll, describe } from 'vitest'
+import type { Serve } from './adapter-app.ts'
+import { createBench, type AdapterOptions } from './test-adapter-bench.ts'
+import { bodyQuestions } from './test-adapter-body.ts'
+import { challengeQuestions } from './test-adapter-challenge.ts'
+import { credentialQuestions } from './test-adapter-credential.ts'
+import { deliveryQuestions } from './test-adapter-delivery.ts'
+import { faultQuestions } from './test-adapter-faults.ts'
+import { headerQuestions } from './test-adapter-headers.ts'
+import { onceQuestions } from './test-adapter-once.ts'
+import { priceQuestions } from './test-adapter-price.ts'
+import { lastQuestions, mistakeQuestions } from './test-adapter-rest.ts'
+import { scopeQuestions } from './test-adapter-scope.ts'
+
+/**
+ * Asks an adapter everything that a buyer can see over a socket. The suite owns the prices and the questions; `serve`
+ * only shows how the framework mounts and answers.
+ *
+ * @param options.expectedFailures By key of the question (in brackets in its title): why the framework cannot meet it.
+ */
+export function testAdapter(name: string, serve: Serve, options: AdapterOptions = {}): void {
+  describe(`adapter ${name}`, () => {
+    const bench = createBench(options)
+    beforeAll(() => bench.start(serve))
+    afterAll(() => bench.stop())
+
+    describe('challenge', () => challengeQuestions(bench))
+    describe('credential', () => credentialQuestions(bench))
+    describe('scope', () => scopeQuestions(bench))
+    describe('body', () => bodyQuestions(bench))
+    describe('delivery', () => deliveryQuestions(bench))
+    describe('once', () => onceQuestions(bench))
+    describe('faults', () => faultQuestions(bench))
+    describe('price', () => priceQuestions(bench))
+    describe('headers', () => headerQuestions(bench))
+    describe('mistakes', () => mistakeQuestions(bench, serve))
+    describe('at last', () => lastQuestions(bench))
+  })
+}
