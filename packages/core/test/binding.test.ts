@@ -132,7 +132,7 @@ describe('mutations', () => {
           }
         },
       ),
-      { numRuns: 20000 },
+      { numRuns: 500 },
     )
   })
 
@@ -151,7 +151,7 @@ describe('mutations', () => {
         }
         expect((await binding.verify(found)) && bindingInput(found) !== bindingInput(bound)).toBe(false)
       }),
-      { numRuns: 20000 },
+      { numRuns: 500 },
     )
   })
 

@@ -145,7 +145,11 @@ function isHeld(body: unknown): boolean {
   )
 }
 
-async function readBody(request: Request, limit: number, signal: AbortSignal): Promise<Pick<Call, 'body' | 'stream'>> {
+async function readBody(
+  request: Request,
+  limit: number,
+  signal: AbortSignal,
+): Promise<Pick<Call, 'body' | 'stream'>> {
   // Runtimes without `request.body` give the bytes only.
   if (!request.body || limit === Infinity) return { body: new Uint8Array(await request.arrayBuffer()) }
   const reader = request.body.getReader()

@@ -1,4 +1,10 @@
-import { encodeBase64url, type Challenge, type ClientContext, type ClientMethod } from '@mppkit/core'
+import {
+  encodeBase64url,
+  type Challenge,
+  type ClientContext,
+  type ClientMethod,
+  parseChallenges,
+} from '@mppkit/core'
 import { memoryBudget, type Hold } from './budget.ts'
 import { carriesCredential, discard, isForeign, readCall, toInit, type Call, type Fetch } from './call.ts'
 import { prepare, refusalOf } from './consent.ts'
@@ -64,9 +70,8 @@ export function createClient(options: ClientOptions): Client {
     throw new TypeError(
       'createClient needs methods, the rails to pay on: methods: [tempo.charge({ account })]',
     )
-  if (!(maxBody >= 0)) throw new TypeError('maxBody must be a number of bytes')
-  if (!(maxWait >= 0 && maxWait <= 86_400))
-    throw new TypeError('maxWait must be a number of seconds, at most a day')
+  if (!(maxBody >= 0 && maxWait >= 0 && maxWait <= 86_400))
+    throw new TypeError('maxBody must be bytes, maxWait seconds, at most a day')
   const now = () => options.now?.() ?? Date.now()
   const rules = checkPolicy(options.policy)
   const budget = memoryBudget(now)
@@ -96,8 +101,7 @@ export function createClient(options: ClientOptions): Client {
   }
 
   async function quote(input: RequestInfo | URL, init?: RequestInit): Promise<Offer[]> {
-    if (carriesCredential(input, init))
-      throw new TypeError('quote() pays nothing: leave the credential out of the headers')
+    if (carriesCredential(input, init)) throw new TypeError('quote() takes no credential')
     const survey = await ask(options.fetch ?? unpatched(), await readCall(input, init, maxBody))
     await discard('site' in survey ? survey.response : survey)
     if (!('site' in survey)) return []
@@ -114,10 +118,7 @@ export function createClient(options: ClientOptions): Client {
   async function resume(payment: Payment, input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
     const call = await readCall(input, init, maxBody)
     const site: Site = { call, url: new URL(call.url), moved: false }
-    if (payment?.origin !== site.url.origin)
-      throw new TypeError(
-        `the payment is not for ${site.url.origin}; resume takes the arguments of the call that it was for`,
-      )
+    if (payment?.origin !== site.url.origin) throw new TypeError(`the payment is not for ${site.url.origin}`)
     // Expiry ends an offer, not the claim of one who may have paid.
     const { offer, terms } = await readOffer(payment.challenge, site, { methods, rules, now: -Infinity })
     if (!terms) throw new TypeError(`the payment cannot be resumed: ${offer.reason!.detail}`)
@@ -149,7 +150,8 @@ export function createClient(options: ClientOptions): Client {
     const skew = Math.abs(date - now()) > 5000 ? date - now() : 0
     const context = contextOf(call, skew)
     const judgement = { methods, rules, now: context.now() }
-    const candidates = await readOffers(response.headers.get('www-authenticate'), site, judgement)
+    const { challenges } = parseChallenges(response.headers.get('www-authenticate') ?? '')
+    const candidates = await Promise.all(challenges.map((challenge) => readOffer(challenge, site, judgement)))
     return { response, site, candidates, context }
   }
 
@@ -167,7 +169,7 @@ export function createClient(options: ClientOptions): Client {
     const reasons = ranked.map((candidate) => candidate.offer.reason!)
     return (
       reasons.find((reason) => reason.code !== 'unsupported') ??
-      reasons[0] ?? { code: 'no-challenge', detail: 'the 402 has no Payment challenge that can be read' }
+      reasons[0] ?? { code: 'no-challenge', detail: 'no Payment challenge that can be read' }
     )
   }
 
@@ -219,7 +221,7 @@ export function createClient(options: ClientOptions): Client {
   }
 
   function contextOf(call: Call, skew: number): ClientContext {
-    return { now: () => now() + skew, signal: call.signal ?? new AbortController().signal }
+    return { now: () => now() + skew, signal: call.signal }
   }
 
   function emit(event: PaymentEvent): void {
@@ -232,14 +234,16 @@ export function createClient(options: ClientOptions): Client {
   }
 }
 
-const again: Refusal = { code: 'spent', detail: 'this challenge was paid before; a new one is needed' }
+const again: Refusal = { code: 'spent', detail: 'this challenge was paid before' }
 
 /** The call as it goes to where the money was asked for. */
 function callAt({ call, url }: Site): Call {
   const headers = new Headers(call.headers)
   if (url.origin !== new URL(call.url).origin)
     for (const name of ['authorization', 'cookie', 'proxy-authorization', 'host']) headers.delete(name)
-  return { ...call, url: url.href, headers }
+  // A cache must not answer in place of the seller.
+  const rest: RequestInit = call.rest.cache ? { ...call.rest, cache: 'no-store' } : call.rest
+  return { ...call, url: url.href, headers, rest }
 }
 
 function keyOf(site: Site, challenge: Challenge): string {

@@ -139,12 +139,12 @@ export function isSecure(url: URL): boolean {
 
 /** One challenge as an offer; without `terms` if it is not to be paid. */
 export async function readOffer(challenge: Challenge, site: Site, judgement: Judgement): Promise<Candidate> {
-  const { realm, method: name, intent, expires, description } = challenge
-  const { rules, methods, now } = judgement
+  const { realm, method, intent, expires, description } = challenge
+  const { rules } = judgement
   const offer: Offer = {
     origin: site.url.origin,
     realm,
-    method: name,
+    method,
     intent,
     ...(expires !== undefined && { expires }),
     ...(description !== undefined && { description }),
@@ -152,19 +152,73 @@ export async function readOffer(challenge: Challenge, site: Site, judgement: Jud
     request: {},
     allowed: false,
   }
-  let terms: Terms | Refusal
+  let reason: Refusal | undefined
+  let payer: { method: ClientMethod; cost: Cost } | undefined
   try {
-    terms = readTerms(challenge, offer, methods, rules)
+    payer = readCost(challenge, offer, judgement.methods)
+    reason = payer
+      ? (siteRefusal(site, rules) ??
+        (await challengeRefusal(challenge, site.call, judgement.now)) ??
+        judge(rules, offer, payer.cost))
+      : { code: 'unsupported', detail: `no method can pay this ${method}/${intent}` }
   } catch (cause) {
-    terms = { code: 'invalid', detail: 'the request breaks the rules of its method', cause }
+    reason = { code: 'invalid', detail: 'the request breaks the rules of its method', cause }
   }
-  const reason =
-    'code' in terms
-      ? terms
-      : (siteRefusal(site, rules) ??
-        (isExpired(challenge, now) ? expired(challenge) : undefined) ??
-        (await callRefusal(challenge, site.call)) ??
-        judge(rules, offer, terms.cost))
-  if (reason) return { challenge, offer: { ...offer, reason } }
-  return { challenge, offer: { ...offer, allowed: true }, terms: terms as Terms }
+  if (reason || !payer) return { challenge, offer: Object.assign(offer, { reason }) }
+  offer.allowed = true
+  return { challenge, offer, terms: { ...payer, limit: rules.limits.get(offer.currency!)! } }
+}
+
+/** Who can pay, and the most that it costs; writes what is known into the offer. Throws for a request that breaks the rules. */
+function readCost(
+  challenge: Challenge,
+  offer: Offer,
+  methods: readonly ClientMethod[],
+): { method: ClientMethod; cost: Cost } | undefined {
+  const request = (offer.request = decodeRequest(challenge.request))
+  if (typeof request['currency'] === 'string') offer.currency = request['currency']
+  if (typeof request['recipient'] === 'string') offer.recipients = [request['recipient']]
+  if (offer.intent === 'charge' && parseBaseUnits(request['amount']) === undefined)
+    throw new TypeError('amount is no string of base units')
+  const method = methods.find(
+    (one) =>
+      one.name === offer.method &&
+      one.intent === offer.intent &&
+      (one.supports?.(challenge, request) ?? true),
+  )
+  if (!method) return undefined
+  const cost = method.cost(challenge, request)
+  const { amount, decimals, currency } = cost.most
+  if (typeof amount !== 'bigint' || amount < 0n || !isDecimals(decimals))
+    throw new TypeError('the cost is no amount')
+  offer.amount = formatAmount(amount, decimals)
+  offer.currency = currency.toLowerCase()
+  offer.recipients = [...cost.recipients]
+  if (cost.network !== undefined) offer.network = cost.network
+  return { method, cost }
+}
+
+/** What forbids answering this challenge with this call. */
+async function challengeRefusal(challenge: Challenge, call: Call, now: number): Promise<Refusal | undefined> {
+  const { expires, digest } = challenge
+  const header = credentialHeader(challenge)
+  if (isExpired(challenge, now)) return { code: 'expired', detail: `expired at ${expires}` }
+  if (!header) return { code: 'header', detail: `no credential goes into ${challenge.header}` }
+  if (call.headers.has(header))
+    return { code: 'header', detail: `the credential would replace the ${header} of the call` }
+  if (digest !== undefined && !(await verifyDigest(digest, call.body ?? new Uint8Array())))
+    return { code: 'digest', detail: 'digest is not that of the body' }
+  return undefined
+}
+
+/** What forbids paying here, whatever is offered. */
+function siteRefusal({ call, url, moved }: Site, rules: Rules): Refusal | undefined {
+  if (!isSecure(url)) return { code: 'insecure', detail: `${url.origin} has no TLS` }
+  if (url.origin !== new URL(call.url).origin && !rules.origins?.includes(url.origin))
+    return { code: 'redirected', detail: `redirected to ${url.origin}, not in policy.origins` }
+  if (call.method === 'HEAD') return { code: 'request', detail: 'a HEAD buys nothing' }
+  if (moved && call.method !== 'GET')
+    return { code: 'redirected', detail: `a ${call.method} was redirected; send it to ${url.href}` }
+  if (call.stream) return { code: 'request', detail: 'the body is larger than maxBody' }
+  return undefined
 }

@@ -55,16 +55,8 @@ export function withPayment(response: Response, payment: Payment): Response {
 }
 
 /** An error that carries the payment where no log prints it. An abort keeps its name. */
-export function unresolved(
-  detail: string,
-  payment: Payment,
-  cause: unknown,
-  signal: AbortSignal,
-): Error {
-  const error = new Error(
-    `${detail} Use client.resume(error.payment, …); a new call pays again.`,
-    { cause },
-  )
+export function unresolved(detail: string, payment: Payment, cause: unknown, signal: AbortSignal): Error {
+  const error = new Error(`${detail} Use client.resume(error.payment, …); a new call pays again.`, { cause })
   if (signal.aborted) error.name = cause instanceof Error ? cause.name : 'AbortError'
   return Object.defineProperty(error, 'payment', { value: payment })
 }

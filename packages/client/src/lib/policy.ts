@@ -53,7 +53,9 @@ export function limits(limit: Limit): Limit {
   known('limits()', limit, ['currency', 'decimals', ...amounts])
   const { currency, decimals, perRequest } = limit ?? {}
   if (typeof currency !== 'string' || !currency || perRequest === undefined)
-    throw new TypeError("limits() needs currency and perRequest: limits({ currency: 'usd', perRequest: '0.10' })")
+    throw new TypeError(
+      "limits() needs currency and perRequest: limits({ currency: 'usd', perRequest: '0.10' })",
+    )
   if (decimals !== undefined && !isDecimals(decimals))
     throw new TypeError('limits() takes decimals as a whole number, 0 to 77')
   for (const name of amounts) {
@@ -72,11 +74,14 @@ export function checkPolicy(policy: Policy): Rules {
   const all = new Map<string, Limit>()
   for (const each of [policy?.limits ?? []].flat() as Limit[]) {
     const limit = limits(each)
-    if (all.has(limit.currency)) throw new TypeError(`policy.limits names ${limit.currency} twice; merge them`)
+    if (all.has(limit.currency))
+      throw new TypeError(`policy.limits names ${limit.currency} twice; merge them`)
     all.set(limit.currency, limit)
   }
   if (!all.size)
-    throw new TypeError("createClient needs policy.limits: limits({ currency: 'usd', perRequest: '0.10', perDay: '5' })")
+    throw new TypeError(
+      "createClient needs policy.limits: limits({ currency: 'usd', perRequest: '0.10', perDay: '5' })",
+    )
   known('policy', policy, ['limits', 'approve', 'approveTimeout', ...lists])
   const { approveTimeout = 120 } = policy
   if (policy.approve !== undefined && typeof policy.approve !== 'function')
@@ -134,7 +139,8 @@ export function isDecimals(decimals: number): boolean {
 /** A misspelt rule would be no rule. */
 function known(name: string, value: object, keys: readonly string[]): void {
   for (const key of Object.keys(value ?? {}))
-    if (!keys.includes(key)) throw new TypeError(`${name} does not know "${key}"; it knows ${keys.join(', ')}`)
+    if (!keys.includes(key))
+      throw new TypeError(`${name} does not know "${key}"; it knows ${keys.join(', ')}`)
 }
 
 function origin(text: string): string {

@@ -55,8 +55,7 @@ export async function follow(call: Call, first: Response, fetch: Fetch): Promise
   let at: Call = call
   for (let hop = 0; hop < 20; hop++) {
     if (!redirects.includes(response.status) && response.type !== 'opaqueredirect') return response
-    if (call.redirect === 'error')
-      throw new TypeError('redirected, and redirect is "error"')
+    if (call.redirect === 'error') throw new TypeError('redirected, and redirect is "error"')
     const location = response.headers.get('location')
     if (call.redirect === 'manual' || location === null || !URL.canParse(location, at.url)) return response
     const next = new URL(location, at.url)

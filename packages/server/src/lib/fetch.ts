@@ -37,7 +37,7 @@ export function paid(gate: Gate) {
       const decision = opening.kind === 'admit' ? await opening.admit() : opening
       if (decision.kind === 'respond') return toResponse(decision.answer)
       // What was read is gone from the request: the handler gets one that holds the same bytes.
-      const fresh = body && request.body ? new Request(request, { body: (await body) as BodyInit }) : request
+      const fresh = body && request.bodyUsed ? new Request(request, { body: (await body) as BodyInit }) : request
       if (decision.kind === 'pass') return handler(fresh, ...rest)
       payments.set(request, decision.grant.payment)
       payments.set(fresh, decision.grant.payment)
@@ -243,45 +243,70 @@ function dress(response: Response, grant: Grant): Response {
 /** Keeps an answer that is there already; follows one that is not to its end, if somebody wants to know. */
 async function inspect(response: Response, grant: Grant, report: Report | undefined): Promise<Response> {
   const { status, statusText, headers, body } = response
-  const peeked = body && (await peek(body, grant.keeps))
-  if (peeked?.more) {
-    const stream = replay(peeked.chunks, peeked.more, (reached) => report?.(status, reached))
+  const reader = body?.getReader()
+  const { reads, bytes } = reader ? await peek(reader, grant.keeps) : { bytes: null }
+  if (reader && reads) {
+    const stream = replay(reader, reads, (reached) => report?.(status, reached))
     return new Response(stream, { status, statusText, headers })
   }
-  const bytes = peeked && concat(peeked.chunks)
   if (grant.keeps > 0 && (bytes?.length ?? 0) <= grant.keeps) await grant.keep({ status, headers: [...headers], body: bytes })
   report?.(status, 'all')
   return bytes ? new Response(bytes as BodyInit, { status, statusText, headers }) : response
 }
 
-type Read = ReturnType<ReadableStreamDefaultReader<Uint8Array>['read']>
+type Reader = ReadableStreamDefaultReader<Uint8Array>
+type Peeked = { bytes: Uint8Array; reads?: undefined } | { bytes?: undefined; reads: ReturnType<Reader['read']>[] }
 
-/**
- * Reads what is there without waiting, until more than `limit` bytes have come; but always far enough to see a single
- * piece end. `more` reads the rest, if there is one.
- */
-async function peek(body: ReadableStream<Uint8Array>, limit: number): Promise<{ chunks: Uint8Array[]; more?: More }> {
-  const reader = body.getReader()
+/** Reads what is there without waiting, up to `limit` bytes and always far enough to see a single piece end: all of it, or the reads so far. */
+async function peek(reader: Reader, limit: number): Promise<Peeked> {
   const chunks: Uint8Array[] = []
-  const cancel = (reason: unknown): Promise<void> => reader.cancel(reason)
+  const reads: ReturnType<Reader['read']>[] = []
   let size = 0
   let timer: ReturnType<typeof setTimeout> | undefined
   const late = new Promise<undefined>((resolve) => {
     timer = setTimeout(resolve, 0)
   })
-  try {
-    while (size <= limit || chunks.length < 2) {
-      const open = reader.read()
-      const result = await Promise.race([open, late]).catch(() => undefined)
-      let first: Read | undefined = open
-      if (!result) return { chunks, more: { read: () => { const it = first ?? reader.read(); first = undefined; return it }, cancel } }
-      if (result.done) return { chunks }
-      chunks.push(result.value)
-      size += result.value.length
+  while (size <= limit || chunks.length < 2) {
+    const read = reader.read()
+    reads.push(read)
+    const result = await Promise.race([read, late]).catch(() => undefined)
+    if (!result) break
+    if (result.done) {
+      clearTimeout(timer)
+      return { bytes: concat(chunks) }
     }
-    return { chunks, more: { read: () => reader.read(), cancel } }
-  } finally {
-    clearTimeout(timer)
+    chunks.push(result.value)
+    size += result.value.length
   }
+  return { reads }
 }
 
+/** The body once more, as the runtime asks for it: the reads so far, then the rest. */
+function replay(reader: Reader, reads: ReturnType<Reader['read']>[], end: (reached: Outcome['reached']) => void): ReadableStream {
+  let begun = false
+  const cut = (): void => end(begun ? 'some' : 'nothing')
+  return new ReadableStream(
+    {
+      async pull(controller) {
+        try {
+          const { done, value } = await (reads.shift() ?? reader.read())
+          if (done) {
+            end('all')
+            controller.close()
+          } else {
+            begun = true
+            controller.enqueue(value)
+          }
+        } catch (error) {
+          cut()
+          controller.error(error)
+        }
+      },
+      cancel(reason) {
+        cut()
+        return reader.cancel(reason)
+      },
+    },
+    { highWaterMark: 0 },
+  )
+}

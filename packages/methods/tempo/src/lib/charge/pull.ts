@@ -84,8 +84,14 @@ export async function findPull(
   const { hashes, validBefore } = readNote(text)
   const outcome = await rail.settlement.find(hashes, validBefore, secondsOf(context), context.signal)
   if (outcome === 'unknown') return 'unknown'
-  if (outcome === 'never' || outcome.status === '0x0') return 'not-moved'
-  return conclude(outcome, lower(outcome.from), charge, context, rail)
+  if (outcome === 'never') return 'not-moved'
+  try {
+    return await conclude(outcome, lower(outcome.from), charge, context, rail)
+  } catch (error) {
+    // Mined and no payment: that is as final as not mined.
+    if (error instanceof PaymentError) return 'not-moved'
+    throw error
+  }
 }
 
 async function settleSponsored(signed: SignedTransaction, charge: ChargeRequest, context: Noted, rail: Rail): Promise<Receipt> {
@@ -185,6 +191,7 @@ async function checkWindow(signed: SignedTransaction, bound: boolean, context: C
   const outcome = await rail.settlement.find([signed.hash], validBefore, now, context.signal)
   if (outcome === 'never') fail('The transaction is no longer valid')
   if (outcome === 'unknown') throw new Error('the end of the transaction is not certain yet')
+  if (outcome.status === '0x0') fail('The transaction was reverted: nothing was paid')
   minedBefore.set(signed, outcome)
 }
 

@@ -72,7 +72,7 @@ export function charge(options: ChargeOptions): OnceMethod<ChargeOverride, Proof
     mode: modeOf(chainId),
     takes: (_field, value) => isAddress(value),
     quote: (terms) => writeRequest(standing, terms),
-    parse: (payload, _challenge, request) => parse(payload, readOwn(request, chainId)),
+    parse: (payload, challenge, request) => parse(payload, challenge.id, readOwn(request, chainId)),
 
     verify({ proof }, context) {
       if (proof.type === 'transaction') return verifyPull(proof.signed, proof.charge, context, rail)
@@ -91,12 +91,12 @@ export function charge(options: ChargeOptions): OnceMethod<ChargeOverride, Proof
 }
 
 /** The kind first: a proof of the wrong kind is refused before anything in it is read. */
-async function parse(payload: JsonObject, charge: ChargeRequest): Promise<Parsed<Proof>> {
+async function parse(payload: JsonObject, challengeId: string, charge: ChargeRequest): Promise<Parsed<Proof>> {
   const { type } = payload
   if (type === 'proof') {
     if (charge.amount !== 0n) fail('A proof of identity pays nothing')
     const identification = await parseIdentification(payload['signature'])
-    return { proof: { type, charge, identification }, key: '' }
+    return { proof: { type, charge, identification }, key: `proof:${challengeId}` }
   }
   if (type !== 'transaction' && type !== 'hash') malformed('payload.type must be "transaction", "hash" or "proof"')
   if (charge.amount === 0n) fail('An amount of zero asks for a proof of identity')
@@ -116,10 +116,10 @@ async function parse(payload: JsonObject, charge: ChargeRequest): Promise<Parsed
 }
 
 /**
- * The key of a pushed payment is its hash, that of a pulled one covers what was signed: the same transaction has two keys. It still
- * pays once. Pushed it needs the memo of its challenge, and a transaction with that memo is refused for every other challenge,
- * pushed or pulled; one without it may be pulled, and can never be pushed. What remains is the same transaction in both
- * ways for the same challenge, which has one record.
+ * The key of a pushed payment is its hash, that of a pulled one covers what was signed: one transaction, two keys. It still pays once:
+ * - with the memo of a challenge it is refused for every other challenge, pulled (`matchLegs`) or pushed (`judge`);
+ * - without such a memo it may be pulled, once by its key, and can never be pushed;
+ * - pulled and pushed for the same challenge it meets the one record of that challenge.
  */
 function parsePushed(hash: unknown, charge: ChargeRequest): Parsed<Proof> {
   if (!isWord(hash)) malformed('hash must be 32 bytes in hex')
