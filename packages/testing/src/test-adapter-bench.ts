@@ -133,7 +133,7 @@ export function createBench(options: AdapterOptions): Bench {
     ask(key, ids, title, body, timeout) {
       unasked.delete(key)
       const fails = expectedFailures[key]
-      verifies(ids, title, body, { fails, ...(timeout !== undefined && { timeout }) })
+      verifies(ids, `${title} [${key}]`, body, { fails, ...(timeout !== undefined && { timeout }) })
     },
 
     route(path, reply, { price = { amount: '1' }, with: own = main, gates: given, ...rest } = {}) {

@@ -32,9 +32,9 @@ export function paid(gate: Gate): MiddlewareHandler {
     const opening = await gate(request)
     const decision = opening.kind === 'admit' ? await opening.admit() : opening
     if (decision.kind === 'respond') return toResponse(decision.answer)
-    // A handler may take the raw request instead of Hono's cache, and what was read is gone from it.
+    // Handlers may take the raw request, for a proxy, instead of what Hono keeps of it.
     if (c.req.raw.bodyUsed && c.req.bodyCache.arrayBuffer)
-      c.req.raw = new Request(c.req.raw, { body: await c.req.bodyCache.arrayBuffer })
+      c.req.raw = new Request(c.req.raw, { body: await c.req.arrayBuffer() })
     if (decision.kind === 'pass') return next()
     payments.set(c, decision.grant.payment)
     const response = await deliver(decision.grant, request, c.env as Beside | undefined, async () => {
@@ -76,7 +76,8 @@ async function body(c: Context, limit: number): Promise<Uint8Array> {
   const [cached] = Object.keys(bodyCache)
   if (cached === undefined) {
     const bytes = await readBody(raw, limit)
-    bodyCache.arrayBuffer = Promise.resolve(bytes.slice().buffer as ArrayBuffer)
+    // Hono keeps promises here, though its type names what they resolve to.
+    bodyCache.arrayBuffer = Promise.resolve(bytes.slice().buffer) as never
     return bytes
   }
   // A parsed form does not lead back to the bytes that came: its boundary would be another.

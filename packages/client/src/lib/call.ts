@@ -46,7 +46,8 @@ export async function readCall(
     if (value !== undefined && value !== 'navigate') rest[name] = value
   }
   Object.assign(rest, init)
-  for (const name of ['body', 'headers', 'method', 'redirect', 'signal', 'duplex']) delete rest[name]
+  delete rest['body']
+  delete rest['duplex']
   const url = new URL(request.url)
   url.hash = ''
   const call: Call = {
@@ -153,7 +154,7 @@ async function readBody(
   // Runtimes without `request.body` give the bytes only.
   if (!request.body || limit === Infinity) return { body: new Uint8Array(await request.arrayBuffer()) }
   const reader = request.body.getReader()
-  const chunks: Uint8Array[] = []
+  const chunks: Uint8Array<ArrayBuffer>[] = []
   let size = 0
   for (;;) {
     const { done, value } = await race(reader.read(), signal)
@@ -162,13 +163,7 @@ async function readBody(
     size += value.byteLength
     if (size > limit) return { stream: resume(chunks, reader) }
   }
-  const body = new Uint8Array(size)
-  let at = 0
-  for (const chunk of chunks) {
-    body.set(chunk, at)
-    at += chunk.byteLength
-  }
-  return { body }
+  return { body: new Uint8Array(await new Blob(chunks).arrayBuffer()) }
 }
 
 function resume(

@@ -45,11 +45,11 @@ export interface Client {
   /** Like the global fetch, but pays a 402 within the policy, at most once per call. */
   fetch: Fetch
   /** What a call would cost, best offer first. Pays nothing; but a call that is free is made, and then there are no offers. */
-  quote(input: RequestInfo | URL, init?: RequestInit): Promise<Offer[]>
+  quote: (input: RequestInfo | URL, init?: RequestInit) => Promise<Offer[]>
   /** Sends a payment of unknown outcome again. Takes the arguments of the call that it was for; throws `TypeError` if they do not fit. */
-  resume(payment: Payment, input: RequestInfo | URL, init?: RequestInit): Promise<Response>
+  resume: (payment: Payment, input: RequestInfo | URL, init?: RequestInit) => Promise<Response>
   /** Replaces the global fetch until the returned function is called. */
-  polyfill(): () => void
+  polyfill: () => () => void
 }
 
 /** What a 402 asks for. */
@@ -75,8 +75,9 @@ export function createClient(options: ClientOptions): Client {
   const now = () => options.now?.() ?? Date.now()
   const rules = checkPolicy(options.policy)
   const budget = memoryBudget(now)
-  const preferences = [...(options.preferences ?? []), ...methods.map(nameOf)]
-  const accept = acceptPayment(methods, preferences)
+  const names = methods.map(({ name, intent }) => `${name}/${intent}`)
+  const preferences = [...(options.preferences ?? []), ...names]
+  const accept = acceptPayment(names, preferences)
   const spent = new Set<string>()
 
   return {
@@ -122,13 +123,11 @@ export function createClient(options: ClientOptions): Client {
     // Expiry ends an offer, not the claim of one who may have paid.
     const { offer, terms } = await readOffer(payment.challenge, site, { methods, rules, now: -Infinity })
     if (!terms) throw new TypeError(`the payment cannot be resumed: ${offer.reason!.detail}`)
-    let hold: Hold = { commit: async () => {}, release: async () => {} }
     // A payment of this process is in its budget already.
-    if (remember(site, payment.challenge)) {
-      const reserved = await budget.reserve(terms.limit, terms.cost.most)
-      if ('code' in reserved) throw new TypeError(`the payment cannot be resumed: ${reserved.detail}`)
-      hold = reserved
-    }
+    const hold = spent.has(keyOf(site, payment.challenge))
+      ? spentHold
+      : await claim(site, payment.challenge, terms)
+    if ('code' in hold) throw new TypeError(`the payment cannot be resumed: ${hold.detail}`)
     const context = contextOf(call, 0)
     const outcome = await pay(
       { call, offer, method: terms.method, payment, hold, context },
@@ -174,46 +173,46 @@ export function createClient(options: ClientOptions): Client {
   }
 
   async function take(
-    survey: Survey,
+    { response, site, context }: Survey,
     challenge: Challenge,
     offer: Offer,
     terms: Terms,
   ): Promise<Ticket | Refusal> {
-    const { response, site, context } = survey
-    const { method, cost, limit } = terms
-    const call = callAt(site)
-    if (!remember(site, challenge)) return again
-    let hold: Hold | undefined
+    const { method } = terms
+    const hold = await claim(site, challenge, terms)
+    if ('code' in hold) return hold
     let ticket: Ticket | undefined
     try {
-      const reserved = await budget.reserve(limit, cost.most)
-      if ('code' in reserved) return reserved
-      hold = reserved
       const prepared =
-        (await refusalOf(rules, offer, call.signal)) ?? (await prepare(method, challenge, offer, context))
+        (await refusalOf(rules, offer, context.signal)) ?? (await prepare(method, challenge, offer, context))
       if ('code' in prepared) return prepared
+      const call = callAt(site)
       const idempotencyKey =
         call.headers.get('idempotency-key') ?? encodeBase64url(crypto.getRandomValues(new Uint8Array(16)))
       const payment = { ...prepared, origin: offer.origin, idempotencyKey }
-      ticket = { call, response, offer, method, payment, hold, context }
-      return ticket
+      return (ticket = { call, response, offer, method, payment, hold, context })
     } finally {
       // Nothing has moved: all is as if the call had never been.
       if (!ticket) {
         spent.delete(keyOf(site, challenge))
-        await hold?.release()
+        await hold.release()
       }
     }
   }
 
-  /** False if this challenge was taken before. */
-  function remember(site: Site, challenge: Challenge): boolean {
+  /** Sets the money aside, for a challenge that was not taken before. */
+  async function claim(site: Site, challenge: Challenge, { cost, limit }: Terms): Promise<Hold | Refusal> {
     const key = keyOf(site, challenge)
-    if (spent.has(key)) return false
+    if (spent.has(key)) return again
     spent.add(key)
     const [oldest] = spent
     if (spent.size > memory) spent.delete(oldest!)
-    return true
+    let hold: Hold | Refusal | undefined
+    try {
+      return (hold = await budget.reserve(limit, cost.most))
+    } finally {
+      if (!hold || 'code' in hold) spent.delete(key)
+    }
   }
 
   function means(fetch: Fetch): Means {
@@ -234,6 +233,7 @@ export function createClient(options: ClientOptions): Client {
   }
 }
 
+const spentHold: Hold = { commit: async () => {}, release: async () => {} }
 const again: Refusal = { code: 'spent', detail: 'this challenge was paid before' }
 
 /** The call as it goes to where the money was asked for. */
@@ -250,17 +250,9 @@ function keyOf(site: Site, challenge: Challenge): string {
   return `${site.url.origin} ${challenge.id}`
 }
 
-function nameOf({ name, intent }: { name: string; intent: string }): string {
-  return `${name}/${intent}`
-}
-
 /** All that the client can pay with, weighted by preference. */
-function acceptPayment(methods: readonly ClientMethod[], preferences: readonly string[]): string {
-  const place = (name: string) => preferences.findIndex((one) => one === name || one === name.split('/')[0])
-  const names = [...new Set(methods.map(nameOf))].toSorted((a, b) => place(a) - place(b))
-  return names
-    .map((name, index) =>
-      index ? `${name};q=${Math.max(0.001, +(1 - index / names.length).toFixed(3))}` : name,
-    )
-    .join(', ')
+function acceptPayment(names: string[], preferences: readonly string[]): string {
+  const unique = [...new Set(names)].toSorted((a, b) => placeOf(a, preferences) - placeOf(b, preferences))
+  const weight = (index: number) => Math.max(0.001, Number((1 - index / unique.length).toFixed(3)))
+  return unique.map((name, index) => (index ? `${name};q=${weight(index)}` : name)).join(', ')
 }

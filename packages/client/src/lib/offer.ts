@@ -101,24 +101,24 @@ export interface Site {
 
 const loopback = /^(localhost|127(\.\d+){3}|\[::1\])$/
 
-/** Allowed ones first, by preference (`tempo` or `tempo/charge`), then by price within a currency, then as the server has them. */
+/** Allowed ones first, by preference, then by price within a currency, then as the server has them. */
 export function rank(candidates: Candidate[], preferences: readonly string[]): Candidate[] {
-  const allowed = candidates.filter((candidate) => candidate.terms)
-  const preference = ({ offer: { method, intent } }: Candidate) => {
-    const index = preferences.findIndex((name) => name === method || name === `${method}/${intent}`)
-    return index < 0 ? preferences.length : index
-  }
-  const currencies = allowed.map((candidate) => candidate.offer.currency)
-  allowed.sort((a, b) => {
-    const [x, y] = [a.terms!.cost.most, b.terms!.cost.most]
-    const price = x.amount * 10n ** BigInt(y.decimals) - y.amount * 10n ** BigInt(x.decimals)
+  const currencies = candidates.map((candidate) => candidate.offer.currency)
+  return candidates.toSorted((a, b) => {
+    const [x, y] = [a.offer, b.offer]
+    const [price, other] = [a.terms?.cost.most.amount ?? 0n, b.terms?.cost.most.amount ?? 0n]
     return (
-      preference(a) - preference(b) ||
-      currencies.indexOf(a.offer.currency) - currencies.indexOf(b.offer.currency) ||
-      (price < 0n ? -1 : price > 0n ? 1 : 0)
+      Number(y.allowed) - Number(x.allowed) ||
+      placeOf(`${x.method}/${x.intent}`, preferences) - placeOf(`${y.method}/${y.intent}`, preferences) ||
+      currencies.indexOf(x.currency) - currencies.indexOf(y.currency) ||
+      (price < other ? -1 : Number(price > other))
     )
   })
-  return [...allowed, ...candidates.filter((candidate) => !candidate.terms)]
+}
+
+/** Where `tempo/charge` stands among preferences, which are like it or `tempo`. */
+export function placeOf(name: string, preferences: readonly string[]): number {
+  return preferences.findIndex((one) => one === name || one === name.split('/')[0])
 }
 
 /** Whether the challenge can no longer be answered, by the clock of the server. */

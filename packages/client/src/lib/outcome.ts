@@ -12,10 +12,15 @@ export interface Payment extends Prepared {
 export type PaymentEvent =
   /** Nothing was paid; the caller has the original 402. */
   | { type: 'refused'; origin: string; reason: Refusal; offers: Offer[] }
-  /** Paid, and answered with 2xx or 3xx. */
-  | { type: 'paid'; origin: string; offer: Offer; status: number; receipt?: Receipt }
-  /** The payment was sent, but answered with an error, or not at all (then without status). */
-  | { type: 'failed'; origin: string; offer: Offer; status?: number; money: Moved }
+  /** The payment was sent; `paid` if the answer is 2xx or 3xx. No status: there was no answer. */
+  | {
+      type: 'paid' | 'failed'
+      origin: string
+      offer: Offer
+      money: Moved
+      status?: number
+      receipt?: Receipt
+    }
 
 /** What is known of the money. `not-moved`: and never will. */
 export type Moved = 'moved' | 'not-moved' | 'unknown'

@@ -73,8 +73,8 @@ export async function pay(ticket: Ticket, means: Means): Promise<Response | Refu
   const money = status < 400 ? 'moved' : await find(ticket)
   await (money === 'not-moved' ? hold.release() : hold.commit())
   const receipt = receiptOf(response)
-  if (status < 400) means.emit({ type: 'paid', origin, offer, status, ...(receipt && { receipt }) })
-  else means.emit({ type: 'failed', origin, offer, status, money })
+  const type = status < 400 ? 'paid' : 'failed'
+  means.emit({ type, origin, offer, money, status, ...(receipt && { receipt }) })
   try {
     response = withPayment(await follow(call, response, means.fetch), payment)
   } catch (cause) {

@@ -75,10 +75,7 @@ export async function follow(call: Call, first: Response, fetch: Fetch): Promise
 function retryAfter(response: Response): number | undefined {
   const text = response.headers.get('retry-after')?.trim()
   if (!text) return undefined
-  const date = Date.parse(response.headers.get('date') ?? '')
-  const delay = /^\d+$/.test(text)
-    ? Number(text) * 1000
-    : Date.parse(text) - (Number.isNaN(date) ? Date.now() : date)
+  const delay = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - Date.now()
   // At least a pause, so that "0" is no busy loop.
   return Number.isNaN(delay) ? undefined : Math.max(delay, pause)
 }

@@ -244,7 +244,7 @@ function dress(response: Response, grant: Grant): Response {
 async function inspect(response: Response, grant: Grant, report: Report | undefined): Promise<Response> {
   const { status, statusText, headers, body } = response
   const reader = body?.getReader()
-  const { reads, bytes } = reader ? await peek(reader, grant.keeps) : { bytes: null }
+  const { reads, bytes = null } = reader ? await peek(reader, grant.keeps) : {}
   if (reader && reads) {
     const stream = replay(reader, reads, (reached) => report?.(status, reached))
     return new Response(stream, { status, statusText, headers })
@@ -262,19 +262,13 @@ async function peek(reader: Reader, limit: number): Promise<Peeked> {
   const chunks: Uint8Array[] = []
   const reads: ReturnType<Reader['read']>[] = []
   let size = 0
-  let timer: ReturnType<typeof setTimeout> | undefined
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(resolve, 0)
-  })
+  const late = new Promise<undefined>((resolve) => void setTimeout(resolve, 0))
   while (size <= limit || chunks.length < 2) {
     const read = reader.read()
     reads.push(read)
     const result = await Promise.race([read, late]).catch(() => undefined)
     if (!result) break
-    if (result.done) {
-      clearTimeout(timer)
-      return { bytes: concat(chunks) }
-    }
+    if (result.done) return { bytes: concat(chunks) }
     chunks.push(result.value)
     size += result.value.length
   }

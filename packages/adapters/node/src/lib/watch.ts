@@ -22,7 +22,7 @@ export function watch(res: ServerResponse, grant: Grant): void {
   res.writeHead = ((status: number, ...rest: [string?, Inline?] | [Inline?]) => {
     if (res.headersSent || status < 200) return Reflect.apply(writeHead, res, [status, ...rest])
     // Node lets inline headers win over those that were set, so they are set first.
-    const inline = rest.find((argument) => typeof argument === 'object')
+    const inline = rest.find((argument): argument is Inline => typeof argument === 'object')
     if (inline) setAll(res, inline)
     const added = grant.headers(status)
     for (const [name, value] of added) res.setHeader(name, value)

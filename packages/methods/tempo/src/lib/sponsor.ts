@@ -4,6 +4,7 @@ import { checkAddress, isToken, lower, pathUsd, type Hex } from './address.ts'
 import { balanceCall, keyCall, returnedWord } from './calls.ts'
 import { usualTipLimit } from './chains.ts'
 import type { SignedTransaction } from './envelope.ts'
+import { feeOf } from './fees.ts'
 import { createFailures, type Failures } from './failures.ts'
 import { heavy } from './heavy.ts'
 import { readKey } from './keys.ts'
@@ -101,11 +102,6 @@ export function createSponsor(options: Sponsor, chainId: number): Sponsoring {
   }
 
   return { failures, check, rehearse, sign }
-}
-
-/** What a transaction costs at most, in base units of a token with 6 decimals: gas prices count 10^-18. */
-export function feeOf(gas: bigint, maxFeePerGas: bigint): bigint {
-  return (gas * maxFeePerGas + 999_999_999_999n) / 1_000_000_000_000n
 }
 
 function checkSponsor(account: SigningAccount): Signing {

@@ -1,8 +1,8 @@
 import { formatAmount, PaymentError, type ClientContext } from '@mppkit/core'
 import type { Hex } from './address.ts'
 import { balanceCall, currencyCall, returnedWord } from './calls.ts'
+import { feeOf } from './fees.ts'
 import { RpcError, type Rpc } from './rpc.ts'
-import { feeOf } from './sponsor.ts'
 
 /** What is about to be signed. */
 export interface Outlay {
