@@ -69,9 +69,9 @@ async function honoSeller(recipient: string): Promise<Seller> {
   const app = new Hono()
   app.use('/photos/*', mpp.charge({ amount: '0.25' }))
   app.get('/photos/:id', (c) => c.json({ photo: c.req.param('id'), pixels: '4096x2160' }))
-  const listening = Promise.withResolvers<AddressInfo>()
-  const server = serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }, listening.resolve)
-  return sellerAt('Hono', await listening.promise, '/photos/42', recipient, () => server.close())
+  const server = serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' })
+  await once(server, 'listening')
+  return sellerAt('Hono', server.address() as AddressInfo, '/photos/42', recipient, () => server.close())
 }
 
 function sellerAt(name: string, { port }: AddressInfo, path: string, recipient: string, close: () => unknown): Seller {

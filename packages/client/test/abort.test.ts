@@ -61,7 +61,7 @@ test('during prepare, also if it hears nothing: nothing is sent, the budget is f
   for (const answer of ['signs', 'hangs', 'fails']) {
     let turn = 0
     const method = toy()
-    const { prepare } = method
+    const prepare = method.prepare.bind(method)
     const { fetch, seller, same } = await run((abort) => {
       method.prepare = async (...args) => {
         if (turn++ === 0) {

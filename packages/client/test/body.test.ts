@@ -31,19 +31,19 @@ const form = () => {
 }
 
 test.each([
-  ['string', () => 'plain ü', 'text/plain;charset=UTF-8'],
-  ['empty string', () => '', 'text/plain;charset=UTF-8'],
+  ['string', () => 'plain ü', /^text\/plain;charset=UTF-8$/],
+  ['empty string', () => '', /^text\/plain;charset=UTF-8$/],
   [
     'URLSearchParams',
     () => new URLSearchParams({ a: '1' }),
-    'application/x-www-form-urlencoded;charset=UTF-8',
+    /^application\/x-www-form-urlencoded;charset=UTF-8$/,
   ],
-  ['Uint8Array', () => new Uint8Array([0, 255, 1]), undefined],
-  ['ArrayBuffer', () => new Uint8Array([0, 255, 1]).buffer, undefined],
-  ['Blob', () => new Blob(['x'], { type: 'a/b' }), 'a/b'],
+  ['Uint8Array', () => new Uint8Array([0, 255, 1]), /^undefined$/],
+  ['ArrayBuffer', () => new Uint8Array([0, 255, 1]).buffer, /^undefined$/],
+  ['Blob', () => new Blob(['x'], { type: 'a/b' }), /^a\/b$/],
   ['FormData', form, /^multipart\/form-data; boundary=/],
-  ['ReadableStream', () => streamOf(5000), undefined],
-  ['large string', () => 'x'.repeat(3_000_000), 'text/plain;charset=UTF-8'],
+  ['ReadableStream', () => streamOf(5000), /^undefined$/],
+  ['large string', () => 'x'.repeat(3_000_000), /^text\/plain;charset=UTF-8$/],
 ])('CORE-048: %s is sent again byte for byte', async (_, body, type) => {
   const seller = await binding()
   const response = await buyer().fetch(seller.url, {
@@ -55,8 +55,7 @@ test.each([
   const [first, second] = seller.seen
   expect(second!.body === first!.body).toBe(true)
   expect(second!.headers['content-type']).toBe(first!.headers['content-type'])
-  if (type instanceof RegExp) expect(first!.headers['content-type']).toMatch(type)
-  else expect(first!.headers['content-type']).toBe(type)
+  expect(String(first!.headers['content-type'])).toMatch(type)
 })
 
 test('the body of a Request is held too', async () => {

@@ -9,8 +9,8 @@ describe('construction', () => {
 
   test('CORE-159: there is no permissive default: without policy or limits nothing is made', () => {
     for (const policy of [undefined, null, {}, { origins: [] }])
-      expect(make(policy)).toThrow(/needs a policy with limits: policy: \{/)
-    expect(make({ limits: [] })).toThrow(/empty; add limits/)
+      expect(make(policy)).toThrow(/needs policy.limits: limits\(\{/)
+    expect(make({ limits: [] })).toThrow(/needs policy.limits/)
     expect(() => createClient({ methods: [], policy: { limits: one } })).toThrow(/methods/)
     expect(() => createClient({ methods: [toy()], policy: { limits: one }, maxWait: Infinity })).toThrow(
       /maxWait/,
@@ -22,19 +22,18 @@ describe('construction', () => {
     [{ limits: one, recipient: ['x'] }, /does not know "recipient".*recipients/],
     [{ limits: { ...one, perWeek: '1' } }, /does not know "perWeek"/],
     [{ limits: [one, { ...one, currency: 'USD' }] }, /usd twice/],
-    [{ limits: { perRequest: '1' } }, /needs a currency/],
-    [{ limits: { currency: 'usd' } }, /needs perRequest/],
-    [{ limits: [null] }, /object/],
+    [{ limits: { perRequest: '1' } }, /needs currency and perRequest/],
+    [{ limits: { currency: 'usd' } }, /needs currency and perRequest/],
+    [{ limits: [null] }, /needs currency and perRequest/],
     [{ limits: { ...one, perDay: 5 } }, /perDay as a decimal string/],
     [{ limits: { ...one, perRequest: '1e6' } }, /perRequest as a decimal string/],
     [{ limits: { ...one, perRequest: '-1' } }, /perRequest as a decimal string/],
     [{ limits: { ...one, perRequest: '.5' } }, /perRequest as a decimal string/],
-    [{ limits: { ...one, perRequest: '0.001', decimals: 2 } }, /finer than 2 decimals/],
     [{ limits: { ...one, decimals: 1.5 } }, /decimals as a whole number/],
     [{ limits: one, origins: 'https://a.example' }, /origins must be an array/],
     [{ limits: one, networks: [4217] }, /networks must be an array of strings/],
-    [{ limits: one, origins: ['a.example'] }, /scheme and host/],
-    [{ limits: one, origins: ['https://a.example/path'] }, /scheme and host/],
+    [{ limits: one, origins: ['a.example'] }, /write https:\/\//],
+    [{ limits: one, origins: ['https://a.example/path'] }, /write https:\/\//],
     [{ limits: one, approve: true }, /approve must be a function/],
     [{ limits: one, approveTimeout: 0 }, /approveTimeout/],
   ])('%j is refused with the remedy', (policy, message) => {
@@ -58,14 +57,22 @@ async function verdict(policy: Partial<Policy>, over: Parameters<typeof challeng
   const bought = buyer(policy)
   const response = await bought.fetch(seller.url)
   const { code } = reasonFor(response) ?? {}
-  if (code) {
-    // A refusal is the original 402, unread, and nothing was signed.
-    expect([response.status, response.bodyUsed, await response.text()]).toEqual([402, false, 'pay first'])
-    expect(bought.events).toMatchObject([
-      { type: 'refused', origin: seller.origin, reason: { code }, offers: [{ allowed: false }] },
-    ])
-    expect([bought.method.prepared.length, seller.seen.length]).toEqual([0, 1])
+  // A refusal is the original 402, unread, and nothing was signed.
+  const seen = {
+    body: await response.text(),
+    events: bought.events,
+    signed: bought.method.prepared.length,
+    requests: seller.seen.length,
   }
+  const refused = {
+    body: 'pay first',
+    events: [{ type: 'refused', origin: seller.origin, reason: { code }, offers: [{ allowed: false }] }],
+    signed: 0,
+    requests: 1,
+  }
+  expect(seen).toMatchObject(
+    code ? refused : { body: 'the photo', events: [{ type: 'paid' }], signed: 1, requests: 2 },
+  )
   return code ?? response.status
 }
 
@@ -196,7 +203,7 @@ describe('C45: expires is judged by the clock of the server', () => {
   ])('%s', async (_, now, date, expires, paid) => {
     const times: number[] = []
     const method = toy()
-    const { prepare } = method
+    const prepare = method.prepare.bind(method)
     method.prepare = (challenge, request, context) => (
       times.push(context.now()),
       prepare(challenge, request, context)
@@ -205,7 +212,7 @@ describe('C45: expires is judged by the clock of the server', () => {
       'https://shop.example/',
     )
     expect(method.prepared).toHaveLength(paid)
-    if (paid) expect(times).toEqual([date])
+    expect(times).toEqual(paid ? [date] : [])
   })
 
   test('CORE-051: expired while it was approved or signed: no credential', async () => {
@@ -217,7 +224,7 @@ describe('C45: expires is judged by the clock of the server', () => {
     expect(late.method.prepared).toHaveLength(0)
     now -= 2500
     const slow = toy()
-    const { prepare } = slow
+    const prepare = slow.prepare.bind(slow)
     slow.prepare = (...args) => ((now += 2500), prepare(...args))
     expect(reasonFor(await buyer({}, { now: () => now, methods: [slow] }).fetch(seller.url))?.code).toBe(
       'expired',
@@ -266,7 +273,7 @@ describe('CORE-158: approve', () => {
     const seller = await serve((_seen, response) =>
       ask(response, challenge(), challenge({ ask: { amount: '20' } })),
     )
-    const approve = vi.fn(answer)
+    const approve = vi.fn<() => boolean | Promise<boolean>>(answer)
     const { fetch, method, events } = buyer({ approve })
     const response = await fetch(seller.url)
     expect([response.status, reasonFor(response)?.code, method.prepared.length]).toEqual([402, 'denied', 0])
@@ -286,10 +293,7 @@ describe('CORE-158: approve', () => {
       approve: (_, { signal }) => ((stop = signal), wait ? new Promise(() => {}) : true),
     })
     const response = await fetch(seller.url)
-    expect([reasonFor(response)?.code, reasonFor(response)?.detail]).toEqual([
-      'denied',
-      'approve did not answer within 0.05 s',
-    ])
+    expect([reasonFor(response)?.code, reasonFor(response)?.detail]).toEqual(['denied', 'no answer in time'])
     expect([stop!.aborted, method.prepared.length]).toEqual([true, 0])
     wait = false
     expect((await fetch(seller.url)).status).toBe(200)
@@ -297,7 +301,7 @@ describe('CORE-158: approve', () => {
 
   test('is not asked for what the policy refuses anyway', async () => {
     const seller = await serve(honest())
-    const approve = vi.fn(() => true)
+    const approve = vi.fn<() => boolean>(() => true)
     await buyer({ approve, recipients: [] }).fetch(seller.url)
     await buyer({ approve, limits: { currency: 'usd', perRequest: '1', total: '0.05' } }).fetch(seller.url)
     expect(approve).not.toHaveBeenCalled()
@@ -328,12 +332,12 @@ describe('budgets', () => {
       const response = await fetch(seller.url)
       return reasonFor(response)?.detail ?? response.status
     }
-    expect([await run(0), await run(30), await run(29)]).toEqual([200, 200, '0.20 usd per hour is used up'])
-    expect([await run(2), await run(60)]).toEqual([200, '0.30 usd per day is used up'])
+    expect([await run(0), await run(30), await run(29)]).toEqual([200, 200, 'perHour of 0.20 usd is used up'])
+    expect([await run(2), await run(60)]).toEqual([200, 'perDay of 0.30 usd is used up'])
     expect([await run(24 * 60), await run(0), await run(120)]).toEqual([
       200,
       200,
-      '0.50 usd in total is used up',
+      'total of 0.50 usd is used up',
     ])
   })
 
@@ -373,7 +377,7 @@ describe('budgets', () => {
     const seller = await serve(honest())
     let broken = true
     const method = toy()
-    const { prepare } = method
+    const prepare = method.prepare.bind(method)
     method.prepare = async (...args) => {
       if (broken) throw new Error('no funds')
       return await prepare(...args)

@@ -119,12 +119,11 @@ describe('resume', () => {
     const later = { now: () => Date.now() + 86_400_000 }
     const before = seller.seen.length
     await expect(buyer({ recipients: ['other'] }).resume(payment, seller.url)).rejects.toThrow(/recipient/)
-    await expect(
-      buyer({ limits: { currency: 'usd', perRequest: '1', total: '0.05' } }).resume(payment, seller.url),
-    ).rejects.toThrow(/used up/)
     await expect(buyer({}, { methods: [toy({ name: 'gold' })] }).resume(payment, seller.url)).rejects.toThrow(
       /no method/,
     )
+    const poor = buyer({ limits: { currency: 'usd', perRequest: '1', total: '0.05' } })
+    for (const _ of [1, 2]) await expect(poor.resume(payment, seller.url)).rejects.toThrow(/used up/)
     expect(seller.seen).toHaveLength(before)
     const { fetch, resume } = buyer(once, later)
     expect((await resume(payment, seller.url)).status).toBe(200)
@@ -238,32 +237,36 @@ describe('a method that moves the money itself', () => {
     expect(seller.seen[1]!.credential!.payload).toEqual({ proof: 'preimage' })
   })
 
-  test.each(['moved', 'not-moved', 'unknown'] as const)('fails for good, and find says %s', async (money) => {
+  async function fails(money: 'moved' | 'not-moved' | 'unknown') {
     const seller = await serve(honest())
-    let broken = true
-    const method = toy({
-      async send() {
-        if (broken) throw new Error('rail down')
-      },
-      find: async () => money,
-    })
-    const { fetch, resume, events } = buyer(once, { methods: [method] })
-    const outcome: unknown = await fetch(seller.url).catch((fault: unknown) => fault)
-    broken = false
-    if (money === 'moved') expect((outcome as Response).status).toBe(200)
-    else if (money === 'not-moved') {
-      expect(reasonFor(outcome as Response)).toMatchObject({
-        code: 'failed',
-        cause: { message: 'rail down' },
-      })
-      expect(await (outcome as Response).text()).toBe('pay first')
-      expect(events).toMatchObject([{ type: 'refused' }])
-      expect((await fetch(seller.url)).status).toBe(200)
-    } else {
-      expect(outcome).toMatchObject({ cause: { message: 'rail down' } })
-      expect(seller.seen).toHaveLength(1)
-      expect((await resume(paymentOf(outcome)!, seller.url)).status).toBe(200)
-      expect(seller.settled).toHaveLength(1)
+    const state = { broken: true }
+    const send = async () => {
+      if (state.broken) throw new Error('rail down')
     }
+    const bought = buyer(once, { methods: [toy({ send, find: async () => money })] })
+    const outcome: unknown = await bought.fetch(seller.url).catch((fault: unknown) => fault)
+    state.broken = false
+    return { ...bought, seller, outcome }
+  }
+
+  test('fails for good, and find says moved: the credential goes out', async () => {
+    const { outcome } = await fails('moved')
+    expect((outcome as Response).status).toBe(200)
+  })
+
+  test('fails for good, and find says not-moved: the original 402, and the budget is free', async () => {
+    const { outcome, events, fetch, seller } = await fails('not-moved')
+    expect(reasonFor(outcome as Response)).toMatchObject({ code: 'failed', cause: { message: 'rail down' } })
+    expect(await (outcome as Response).text()).toBe('pay first')
+    expect(events).toMatchObject([{ type: 'refused' }])
+    expect((await fetch(seller.url)).status).toBe(200)
+  })
+
+  test('fails for good, and find knows nothing: unresolved, resumed', async () => {
+    const { outcome, resume, seller } = await fails('unknown')
+    expect(outcome).toMatchObject({ cause: { message: 'rail down' } })
+    expect(seller.seen).toHaveLength(1)
+    expect((await resume(paymentOf(outcome)!, seller.url)).status).toBe(200)
+    expect(seller.settled).toHaveLength(1)
   })
 })

@@ -130,9 +130,9 @@ export function toy(over: Partial<ClientMethod> = {}): Toy {
         most: {
           amount: BigInt(ask['amount'] as string) + BigInt(details.fee ?? '0'),
           decimals: 2,
-          currency: String(ask['currency']).toLowerCase(),
+          currency: (ask['currency'] as string).toLowerCase(),
         },
-        recipients: [String(ask['recipient']), ...(details.splits ?? [])],
+        recipients: [ask['recipient'] as string, ...(details.splits ?? [])],
         ...(details.network !== undefined && { network: details.network }),
       }
     },

@@ -238,7 +238,7 @@ test('CORE-154: two purchases use two challenges; one that was paid is never pai
   const { fetch: again, method } = buyer()
   const both = await Promise.all([again(cache.url), again(cache.url)])
   const third = await again(cache.url)
-  expect(both.map((response) => response.status).toSorted()).toEqual([200, 402])
+  expect(new Set(both.map((response) => response.status))).toEqual(new Set([200, 402]))
   expect([third.status, reasonFor(third)?.code, method.prepared.length]).toEqual([402, 'spent', 1])
 })
 
@@ -320,7 +320,7 @@ test('quote tells what a call would cost and pays nothing (CHG-019: also what ca
     },
     { amount: '5', allowed: false, reason: { code: 'limit' } },
   ])
-  expect(offers[0]).not.toHaveProperty('reason')
+  expect(offers[0]!.reason).toBeUndefined()
   expect([events.length, method.prepared.length, seller.seen.length]).toEqual([0, 0, 1])
   const free = await serve((_, response) => void response.end())
   expect(await quote(free.url)).toEqual([])

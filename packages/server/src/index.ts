@@ -1,6 +1,19 @@
 export { adapter, ledger, type Ledger, type Mpp } from './lib/adapter.ts'
 export { toResponse } from './lib/answer.ts'
 export type { Cors } from './lib/cors.ts'
+export {
+  createMpp,
+  deliver,
+  paid,
+  payment,
+  peerOf,
+  readBody,
+  targetOf,
+  transportOf,
+  waitUntilOf,
+  type Beside,
+  type FetchHandler,
+} from './lib/fetch.ts'
 export { createGates, type Gates, type MppOptions } from './lib/gates.ts'
 export type { FaultPoint } from './lib/lifecycle.ts'
 export { memoryStore } from './lib/memory-store.ts'

@@ -53,13 +53,14 @@ const STAGE: Record<Situation, (store: Store, clock: ReturnType<typeof fakeClock
   async 'settled-leased'(store, clock) {
     const made = await scene(store, clock)
     let release = (): void => {}
-    const started = Promise.withResolvers<void>()
+    let begun = (): void => {}
+    const started = new Promise<void>((resolve) => (begun = resolve))
     const running = drive(made.gate, made.ask, async () => {
-      started.resolve()
+      begun()
       await new Promise<void>((resolve) => (release = resolve))
       return {}
     })
-    await started.promise
+    await started
     return {
       ...made,
       async end() {

@@ -9,7 +9,7 @@ import {
   type Receipt,
   type Store,
 } from '@mppkit/core'
-import { createGates, memoryStore, type Gate, type Gates, type MppOptions, type Price } from '@mppkit/server'
+import { createGates, memoryStore, type Gate, type MppOptions, type PriceTerms } from '@mppkit/server'
 import { expect } from 'vitest'
 import type { App, AppRoute, Reply, Serve } from './adapter-app.ts'
 import { createBuyer, type Buyer, type Exchange, type Got, type Raw } from './buyer.ts'
@@ -52,15 +52,21 @@ export const REALM = 'conformance.example'
 export const SECRET = 'conformance-secret-that-nobody-must-ever-see'
 export const OLD_SECRET = 'an-older-conformance-secret-nobody-may-see'
 
+/** Gates that take a price with overrides for any rail. */
+export interface BenchGates {
+  charge(price: PriceTerms & Record<string, unknown>): Gate
+  close(): void
+}
+
 /** Everything that the questions share: one app, one buyer, one ledger. */
 export interface Bench {
   ask: Ask
   /** Adds a route; its price is asked by the gates under test unless `gates` says otherwise. */
   route(path: string, reply: Reply, options?: RouteOptions): Asked
   /** Gates like the ones under test, with other options. */
-  gates(options?: Partial<MppOptions>): Gates
+  gates(options?: Partial<MppOptions>): BenchGates
   /** Gates on the toy rail, whatever rail is under test. */
-  toyGates: Gates
+  toyGates: BenchGates
   toy: ToyMethod
   faults: ToyFaults
   ledger: ToyLedger
@@ -90,8 +96,8 @@ export interface Bench {
 }
 
 export interface RouteOptions extends Partial<Omit<AppRoute, 'path' | 'reply' | 'gates'>> {
-  price?: Price
-  with?: Gates
+  price?: PriceTerms & Record<string, unknown>
+  with?: BenchGates
   gates?: Gate[]
 }
 
@@ -99,7 +105,7 @@ export function createBench(options: AdapterOptions): Bench {
   const { rail, expectedFailures = {} } = options
   const unasked = new Set(Object.keys(expectedFailures))
   const routes: AppRoute[] = []
-  const made: Gates[] = []
+  const made: BenchGates[] = []
   const errors: unknown[] = []
   const reports: unknown[] = []
   const store = watchedStore()
@@ -109,9 +115,16 @@ export function createBench(options: AdapterOptions): Bench {
   const alice = toyWallet({ ledger, account: 'alice' })
   let served: { buyer: Buyer; close(): Promise<void> } | undefined
 
-  function gates(changes: Partial<MppOptions> = {}): Gates {
+  function gates(changes: Partial<MppOptions> = {}): BenchGates {
     const onError = (error: unknown): void => void reports.push(error)
-    const own = createGates({ realm: REALM, secret: SECRET, methods: [rail?.method ?? toy], store, onError, ...changes })
+    const own = createGates({
+      realm: REALM,
+      secret: SECRET,
+      methods: [rail?.method ?? toy],
+      store,
+      onError,
+      ...changes,
+    }) as BenchGates
     made.push(own)
     return own
   }
@@ -164,7 +177,8 @@ export function createBench(options: AdapterOptions): Bench {
       expect(got.status, got.text).toBe(402)
       return challengesOf(got)
     },
-    sign: (challenge) => (rail && challenge.method === rail.method.name ? rail.pay(challenge) : alice.pay(challenge)),
+    sign: (challenge) =>
+      rail && challenge.method === rail.method.name ? rail.pay(challenge) : alice.pay(challenge),
     async credential(raw) {
       const [challenge] = await bench.quote(raw)
       return bench.sign(challenge!)
@@ -184,7 +198,7 @@ export function createBench(options: AdapterOptions): Bench {
       if (unasked.size > 0) throw new Error(`expectedFailures names no question: ${[...unasked].join(', ')}`)
       await ledger.fund('alice', 1_000_000_000n)
       store.use((await options.store?.()) ?? memoryStore())
-      const app: App = { routes, onError: (error) => void errors.push(error) }
+      const app: App = { routes, onError: (error) => void (errors.push(error), process.env.DBG && console.log(error)) }
       const { url, close } = await serve(app)
       served = { buyer: createBuyer(url), close }
     },
@@ -254,7 +268,11 @@ export function challengesOf(got: Got): Challenge[] {
 export function problemOf(got: Got): string {
   expect(got.get('content-type')).toMatch(/^application\/problem\+json/)
   const problem = got.json()
-  expect(problem).toMatchObject({ type: expect.any(String), title: expect.any(String), detail: expect.any(String) })
+  expect(problem).toMatchObject({
+    type: expect.any(String),
+    title: expect.any(String),
+    detail: expect.any(String),
+  })
   expect(problem.status).toBe(got.status)
   return problem.type.split('/').at(-1)
 }
@@ -283,7 +301,11 @@ export function token(credential: Credential | object): string {
   return `Payment ${Buffer.from(JSON.stringify(credential)).toString('base64url')}`
 }
 
-export function untoken(authorization: string): { challenge: Challenge; payload: Record<string, unknown>; source?: string } {
+export function untoken(authorization: string): {
+  challenge: Challenge
+  payload: Record<string, unknown>
+  source?: string
+} {
   return JSON.parse(Buffer.from(authorization.slice('Payment '.length), 'base64url').toString())
 }
 

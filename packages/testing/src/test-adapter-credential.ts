@@ -2,7 +2,16 @@ import { existsSync, readFileSync } from 'node:fs'
 import { canonicalize, encodeBase64url, type Challenge } from '@mppkit/core'
 import { expect } from 'vitest'
 import type { Got } from './buyer.ts'
-import { expectPaid, expectRefusal, problemOf, reissue, token, untoken, withCredential, type Bench } from './test-adapter-bench.ts'
+import {
+  expectPaid,
+  expectRefusal,
+  problemOf,
+  reissue,
+  token,
+  untoken,
+  withCredential,
+  type Bench,
+} from './test-adapter-bench.ts'
 import { toyWallet } from './toy-wallet.ts'
 
 /** What is not, or not quite, a credential. */
@@ -16,107 +25,187 @@ export function credentialQuestions(bench: Bench): void {
   async function changesNothing(work: () => Promise<void>): Promise<void> {
     const before = [store.written.length, toy.calls.settle, content.starts, posted.starts, onToy.starts]
     await work()
-    expect([store.written.length, toy.calls.settle, content.starts, posted.starts, onToy.starts]).toEqual(before)
+    expect([store.written.length, toy.calls.settle, content.starts, posted.starts, onToy.starts]).toEqual(
+      before,
+    )
   }
 
-  ask('malformed', ['CORE-002', 'CORE-009', 'CORE-011', 'CORE-069', 'CORE-070', 'CORE-073', 'CORE-139', 'CORE-140', 'CORE-024'], 'what cannot be read is a malformed credential, and changes nothing', async () => {
-    const wrong: string[] = []
-    await changesNothing(async () => {
-      for (const { id, lines, outcomes } of corpus()) {
-        const got = await send({ target: content.target, headers: lines.map((line) => ['Authorization', line] as const) })
-        const outcome = outcomeOf(got)
-        if (!outcomes.includes(outcome)) wrong.push(`${id}: ${outcome}, not ${outcomes.join(' or ')}`)
-        if (got.status === 402) expectRefusal(got)
-      }
-    })
-    expect(wrong).toEqual([])
-  })
+  ask(
+    'malformed',
+    [
+      'CORE-002',
+      'CORE-009',
+      'CORE-011',
+      'CORE-069',
+      'CORE-070',
+      'CORE-073',
+      'CORE-139',
+      'CORE-140',
+      'CORE-024',
+    ],
+    'what cannot be read is a malformed credential, and changes nothing',
+    async () => {
+      const wrong: string[] = []
+      await changesNothing(async () => {
+        for (const { id, lines, outcomes } of corpus()) {
+          const got = await send({
+            target: content.target,
+            headers: lines.map((line) => ['Authorization', line] as const),
+          })
+          const outcome = outcomeOf(got)
+          if (!outcomes.includes(outcome)) wrong.push(`${id}: ${outcome}, not ${outcomes.join(' or ')}`)
+          if (got.status === 402) expectRefusal(got)
+        }
+      })
+      expect(wrong).toEqual([])
+    },
+  )
 
-  ask('scheme', ['CORE-024', 'CORE-068', 'CORE-069'], 'the scheme is taken in any case, with any number of blanks', async () => {
-    for (const scheme of ['payment ', 'PAYMENT ', 'PayMent    ']) {
-      const good = await credential(content)
-      expectPaid(await send(withCredential(content, good.replace('Payment ', scheme))))
-    }
-  })
+  ask(
+    'scheme',
+    ['CORE-024', 'CORE-068', 'CORE-069'],
+    'the scheme is taken in any case, with any number of blanks',
+    async () => {
+      for (const scheme of ['payment ', 'PAYMENT ', 'PayMent    ']) {
+        const good = await credential(content)
+        expectPaid(await send(withCredential(content, good.replace('Payment ', scheme))))
+      }
+    },
+  )
 
   ask('other-scheme', ['CORE-001', 'CORE-024'], 'a credential of another scheme is none', async () => {
     const good = await credential(content)
-    for (const value of ['Bearer abc.def', 'Basic YTpi', good.replace('Payment', 'Payment2'), good.replace('Payment', 'XPayment')]) {
+    for (const value of [
+      'Bearer abc.def',
+      'Basic YTpi',
+      good.replace('Payment', 'Payment2'),
+      good.replace('Payment', 'XPayment'),
+    ]) {
       expectRefusal(await send(withCredential(content, value)), 'payment-required')
     }
   })
 
-  ask('unknown-members', ['CORE-112', 'CORE-052', 'CHG-022', 'CORE-148'], 'unknown members, and unbound ones, are ignored', async () => {
-    const good = untoken(await credential(content))
-    const challenge = { ...good.challenge, description: 'one cent only', future: 'y' }
-    expectPaid(await send(withCredential(content, token({ ...good, challenge, future: { x: [1] } }))))
-    const { source: _, ...anonymous } = untoken(await credential(content))
-    expectPaid(await send(withCredential(content, token(anonymous))))
-  })
-
-  ask('foreign', ['CORE-003', 'CHG-026'], 'an id that was not issued here is an invalid challenge', async () => {
-    await changesNothing(async () => {
+  ask(
+    'unknown-members',
+    ['CORE-112', 'CORE-052', 'CHG-022', 'CORE-148'],
+    'unknown members, and unbound ones, are ignored',
+    async () => {
       const good = untoken(await credential(content))
-      for (const id of [encodeBase64url(crypto.getRandomValues(new Uint8Array(32))), 'x', good.challenge.id.toLowerCase(), `${good.challenge.id}=`]) {
-        const fresh = expectRefusal(await send(withCredential(content, token({ ...good, challenge: { ...good.challenge, id } }))), 'invalid-challenge')
-        expect(fresh.id).not.toBe(good.challenge.id)
-      }
-    })
-  })
+      const challenge = { ...good.challenge, description: 'one cent only', future: 'y' }
+      expectPaid(await send(withCredential(content, token({ ...good, challenge, future: { x: [1] } }))))
+      const { source: _, ...anonymous } = untoken(await credential(content))
+      expectPaid(await send(withCredential(content, token(anonymous))))
+    },
+  )
 
-  ask('tampered', ['CORE-035', 'CORE-040', 'CORE-056', 'CORE-058', 'CORE-059', 'CORE-063', 'CORE-065', 'CORE-139'], 'every slot is bound: a change in any of them is refused and changes nothing', async () => {
-    const raw = { target: posted.target, method: 'POST', body: '{"a":1}' }
-    const good = await credential(raw)
-    await changesNothing(async () => {
-      for (const [slot, challenge] of tamperings(untoken(good).challenge)) {
-        const got = await send(withCredential(raw, token({ ...untoken(good), challenge })))
-        expect([slot, got.status]).toEqual([slot, 402])
-        expectRefusal(got, 'invalid-challenge', 'malformed-credential', 'verification-failed')
-      }
-    })
-    expectPaid(await send(withCredential(raw, good)))
-  })
+  ask(
+    'foreign',
+    ['CORE-003', 'CHG-026'],
+    'an id that was not issued here is an invalid challenge',
+    async () => {
+      await changesNothing(async () => {
+        const good = untoken(await credential(content))
+        for (const id of [
+          encodeBase64url(crypto.getRandomValues(new Uint8Array(32))),
+          'x',
+          good.challenge.id.toLowerCase(),
+          `${good.challenge.id}=`,
+        ]) {
+          const fresh = expectRefusal(
+            await send(withCredential(content, token({ ...good, challenge: { ...good.challenge, id } }))),
+            'invalid-challenge',
+          )
+          expect(fresh.id).not.toBe(good.challenge.id)
+        }
+      })
+    },
+  )
 
-  ask('other-method', ['CORE-108', 'CORE-040'], 'a credential for a method that is not offered here is refused', async () => {
-    const good = untoken(await credential(content))
-    const challenge = reissue(good.challenge, { method: 'nosuchmethod' })
-    const got = await send(withCredential(content, token({ ...good, challenge })))
-    expect([400, 402]).toContain(got.status)
-    expect(['method-unsupported', 'invalid-challenge']).toContain(problemOf(got))
-  })
+  ask(
+    'tampered',
+    ['CORE-035', 'CORE-040', 'CORE-056', 'CORE-058', 'CORE-059', 'CORE-063', 'CORE-065', 'CORE-139'],
+    'every slot is bound: a change in any of them is refused and changes nothing',
+    async () => {
+      const raw = { target: posted.target, method: 'POST', body: '{"a":1}' }
+      const good = await credential(raw)
+      await changesNothing(async () => {
+        for (const [slot, challenge] of tamperings(untoken(good).challenge)) {
+          const got = await send(withCredential(raw, token({ ...untoken(good), challenge })))
+          expect([slot, got.status]).toEqual([slot, 402])
+          expectRefusal(got, 'invalid-challenge', 'malformed-credential', 'verification-failed')
+        }
+      })
+      expectPaid(await send(withCredential(raw, good)))
+    },
+  )
 
-  ask('other-realm', ['CORE-059'], 'a challenge of another realm under the same secret buys nothing', async () => {
-    const good = untoken(await credential(content))
-    const challenge = reissue(good.challenge, { realm: 'staging.example' })
-    expectRefusal(await send(withCredential(content, token({ ...good, challenge }))), 'invalid-challenge')
-  })
+  ask(
+    'other-method',
+    ['CORE-108', 'CORE-040'],
+    'a credential for a method that is not offered here is refused',
+    async () => {
+      const good = untoken(await credential(content))
+      const challenge = reissue(good.challenge, { method: 'nosuchmethod' })
+      const got = await send(withCredential(content, token({ ...good, challenge })))
+      expect([400, 402]).toContain(got.status)
+      expect(['method-unsupported', 'invalid-challenge']).toContain(problemOf(got))
+    },
+  )
 
-  ask('bad-proof', ['CORE-006', 'CORE-082', 'CORE-108', 'CORE-165', 'CHG-001', 'CHG-028', 'CORE-139'], 'a proof that does not verify is refused, and the fresh challenge can be paid', async () => {
-    let fresh: Challenge | undefined
-    await changesNothing(async () => {
-      const [challenge] = await quote(onToy)
-      const forged = await bench.alice.pay(challenge!, { signature: 'A'.repeat(43) })
-      const got = await send(withCredential(onToy, forged))
-      fresh = expectRefusal(got, 'verification-failed')
-      expect(got.text).not.toContain('paid"')
-      expect(fresh.id).not.toBe(challenge!.id)
-    })
-    expectPaid(await send(withCredential(onToy, await bench.alice.pay(fresh!))))
-  })
+  ask(
+    'other-realm',
+    ['CORE-059'],
+    'a challenge of another realm under the same secret buys nothing',
+    async () => {
+      const good = untoken(await credential(content))
+      const challenge = reissue(good.challenge, { realm: 'staging.example' })
+      expectRefusal(await send(withCredential(content, token({ ...good, challenge }))), 'invalid-challenge')
+    },
+  )
 
-  ask('underpaid', ['CHG-029', 'CORE-108'], 'a proof over less, or over another currency, is refused', async () => {
-    await changesNothing(async () => {
-      const [challenge] = await quote(onToy)
-      for (const forgery of [{ amount: '99' }, { amount: '0' }, { currency: 'eur' }]) {
-        expectRefusal(await send(withCredential(onToy, await bench.alice.pay(challenge!, forgery))), 'verification-failed', 'payment-insufficient')
-      }
-    })
-  })
+  ask(
+    'bad-proof',
+    ['CORE-006', 'CORE-082', 'CORE-108', 'CORE-165', 'CHG-001', 'CHG-028', 'CORE-139'],
+    'a proof that does not verify is refused, and the fresh challenge can be paid',
+    async () => {
+      let fresh: Challenge | undefined
+      await changesNothing(async () => {
+        const [challenge] = await quote(onToy)
+        const forged = await bench.alice.pay(challenge!, { signature: 'A'.repeat(43) })
+        const got = await send(withCredential(onToy, forged))
+        fresh = expectRefusal(got, 'verification-failed')
+        expect(got.text).not.toContain('paid"')
+        expect(fresh.id).not.toBe(challenge!.id)
+      })
+      expectPaid(await send(withCredential(onToy, await bench.alice.pay(fresh!))))
+    },
+  )
+
+  ask(
+    'underpaid',
+    ['CHG-029', 'CORE-108'],
+    'a proof over less, or over another currency, is refused',
+    async () => {
+      await changesNothing(async () => {
+        const [challenge] = await quote(onToy)
+        for (const forgery of [{ amount: '99' }, { amount: '0' }, { currency: 'eur' }]) {
+          expectRefusal(
+            await send(withCredential(onToy, await bench.alice.pay(challenge!, forgery))),
+            'verification-failed',
+            'payment-insufficient',
+          )
+        }
+      })
+    },
+  )
 
   ask('misdirected', ['CHG-030'], 'a proof that pays someone else is refused', async () => {
     await changesNothing(async () => {
       const [challenge] = await quote(onToy)
-      expectRefusal(await send(withCredential(onToy, await bench.alice.pay(challenge!, { recipient: 'thief' }))), 'verification-failed')
+      expectRefusal(
+        await send(withCredential(onToy, await bench.alice.pay(challenge!, { recipient: 'thief' }))),
+        'verification-failed',
+      )
     })
   })
 
@@ -126,23 +215,34 @@ export function credentialQuestions(bench: Bench): void {
     expectRefusal(await send(withCredential(onToy, await poor.pay(challenge!))), 'payment-insufficient')
   })
 
-  ask('several', ['CORE-075', 'CORE-164', 'CORE-009'], 'two credentials in one request are refused with 400, and neither is used up', async () => {
-    const [one, two] = [await credential(content), await credential(content)]
-    await changesNothing(async () => {
-      for (const values of [[one, two], [one, one], [`${one}, ${two}`]]) {
-        const got = await send({ target: content.target, headers: values.map((value) => ['Authorization', value] as const) })
-        expect([got.status, got.get('payment-receipt')]).toEqual([400, null])
-        expect(got.get('content-type')).toMatch(/^application\/problem\+json/)
-      }
-    })
-    expectPaid(await send(withCredential(content, one)))
-    expectPaid(await send(withCredential(content, two)))
-  })
+  ask(
+    'several',
+    ['CORE-075', 'CORE-164', 'CORE-009'],
+    'two credentials in one request are refused with 400, and neither is used up',
+    async () => {
+      const [one, two] = [await credential(content), await credential(content)]
+      await changesNothing(async () => {
+        for (const values of [[one, two], [one, one], [`${one}, ${two}`]]) {
+          const got = await send({
+            target: content.target,
+            headers: values.map((value) => ['Authorization', value] as const),
+          })
+          expect([got.status, got.get('payment-receipt')]).toEqual([400, null])
+          expect(got.get('content-type')).toMatch(/^application\/problem\+json/)
+        }
+      })
+      expectPaid(await send(withCredential(content, one)))
+      expectPaid(await send(withCredential(content, two)))
+    },
+  )
 
   ask('with-login', ['CORE-075'], 'a login beside the credential gives a clean answer', async () => {
     const good = await credential(content)
     for (const values of [['Bearer abc.def', good], [good, 'Bearer abc.def'], [`Bearer abc.def, ${good}`]]) {
-      const got = await send({ target: content.target, headers: values.map((value) => ['Authorization', value] as const) })
+      const got = await send({
+        target: content.target,
+        headers: values.map((value) => ['Authorization', value] as const),
+      })
       expect(got.status).toBeLessThan(500)
     }
   })
@@ -180,12 +280,14 @@ function corpus(): Malformed[] {
     input: { fieldLines?: string[] }
     expected: { outcome: string; alsoAcceptable?: string[] }
   }[]
-  return vectors.flatMap(({ id, kind, input: { fieldLines: lines }, expected: { outcome, alsoAcceptable = [] } }) => {
-    if (kind !== 'credential-parse' || !lines) return []
-    // What no client can put on the wire.
-    if (lines.some((line) => /[^\t\x20-\x7e\x80-\xff]/.test(line) || line.length > 14_000)) return []
-    return [{ id, lines, outcomes: [outcome, ...alsoAcceptable] }]
-  })
+  return vectors.flatMap(
+    ({ id, kind, input: { fieldLines: lines }, expected: { outcome, alsoAcceptable = [] } }) => {
+      if (kind !== 'credential-parse' || !lines) return []
+      // What no client can put on the wire.
+      if (lines.some((line) => /[^\t\x20-\x7e\x80-\xff]/.test(line) || line.length > 14_000)) return []
+      return [{ id, lines, outcomes: [outcome, ...alsoAcceptable] }]
+    },
+  )
 }
 
 function outcomeOf(got: Got): string {
@@ -197,20 +299,43 @@ function outcomeOf(got: Got): string {
 
 /** The challenge, with one slot changed at a time. */
 function tamperings(challenge: Challenge): [string, object][] {
-  const request = JSON.parse(Buffer.from(challenge.request, 'base64url').toString()) as Record<string, unknown>
-  const opaque = JSON.parse(Buffer.from(challenge.opaque ?? 'e30', 'base64url').toString()) as Record<string, string>
+  const request = JSON.parse(Buffer.from(challenge.request, 'base64url').toString()) as Record<
+    string,
+    unknown
+  >
+  const opaque = JSON.parse(Buffer.from(challenge.opaque ?? 'e30', 'base64url').toString()) as Record<
+    string,
+    string
+  >
   const encode = (value: unknown): string => encodeBase64url(canonicalize(value))
   const without = (member: keyof Challenge): object =>
     Object.fromEntries(Object.entries(challenge).filter(([name]) => name !== member))
   const reordered = encodeBase64url(JSON.stringify(Object.fromEntries(Object.entries(request).toReversed())))
   return [
-    ['id', { ...challenge, id: `A${challenge.id.slice(1)}` === challenge.id ? `B${challenge.id.slice(1)}` : `A${challenge.id.slice(1)}` }],
+    [
+      'id',
+      {
+        ...challenge,
+        id:
+          `A${challenge.id.slice(1)}` === challenge.id
+            ? `B${challenge.id.slice(1)}`
+            : `A${challenge.id.slice(1)}`,
+      },
+    ],
     ['id cut', { ...challenge, id: challenge.id.slice(0, 22) }],
     ['realm', { ...challenge, realm: 'other.example' }],
     ['realm case', { ...challenge, realm: challenge.realm.toUpperCase() }],
     ['method', { ...challenge, method: 'other' }],
     ['method case', { ...challenge, method: challenge.method.toUpperCase() }],
-    ['slot shift', { ...challenge, realm: `${challenge.realm}|${challenge.method}`, method: challenge.intent, intent: 'x' }],
+    [
+      'slot shift',
+      {
+        ...challenge,
+        realm: `${challenge.realm}|${challenge.method}`,
+        method: challenge.intent,
+        intent: 'x',
+      },
+    ],
     ['intent', { ...challenge, intent: 'session' }],
     ['amount', { ...challenge, request: encode({ ...request, amount: '1' }) }],
     ['recipient', { ...challenge, request: encode({ ...request, recipient: 'thief' }) }],

@@ -20,34 +20,31 @@ export interface Budget {
 
 interface Account {
   decimals: number
-  total: bigint
-  /** Spent per minute since the epoch. A minute leaves a window when all of it has left. */
+  /** Spent per minute since the epoch; what is older than a day is in minute 0. */
   minutes: Map<number, bigint>
 }
 
-const windows = [
-  ['perHour', 60, 'hour'],
-  ['perDay', 1440, 'day'],
-] as const
+/** Each in minutes. A minute leaves a window when all of it has left. */
+const windows = { perHour: 60, perDay: 1440, total: Infinity }
 
 /** A budget that lives as long as this process. `now` gives Unix milliseconds. */
 export function memoryBudget(now: () => number): Budget {
   const accounts = new Map<string, Account>()
+  const minute = () => Math.floor(now() / 60_000)
 
-  function refusal(limit: Limit, cost: Money): Refusal | undefined {
-    const account = accounts.get(limit.currency)
-    if (account && account.decimals !== cost.decimals)
-      return {
-        code: 'currency',
-        detail: `${limit.currency} had ${account.decimals} decimals before, now ${cost.decimals}`,
-      }
-    const above = (spent: bigint, most: string | undefined) =>
-      most !== undefined && spent + cost.amount > units(most, cost.decimals)
-    for (const [name, length, word] of windows)
-      if (above(account ? since(account, minute(now()) - length) : 0n, limit[name]))
-        return { code: 'budget', detail: `${limit[name]} ${limit.currency} per ${word} is used up` }
-    if (above(account?.total ?? 0n, limit.total))
-      return { code: 'budget', detail: `${limit.total} ${limit.currency} in total is used up` }
+  function refusal(limit: Limit, { amount, decimals }: Money): Refusal | undefined {
+    const { currency } = limit
+    const account = accounts.get(currency)
+    if (account && account.decimals !== decimals)
+      return { code: 'currency', detail: `${currency} with ${decimals} decimals, not ${account.decimals}` }
+    for (const [name, length] of Object.entries(windows)) {
+      const most = limit[name as keyof typeof windows]
+      if (most === undefined) continue
+      let sum = amount
+      for (const [at, spent] of account?.minutes ?? []) if (at >= minute() - length) sum += spent
+      if (sum > units(most, decimals))
+        return { code: 'budget', detail: `${name} of ${most} ${currency} is used up` }
+    }
     return undefined
   }
 
@@ -56,42 +53,28 @@ export function memoryBudget(now: () => number): Budget {
     async reserve(limit, cost) {
       const refused = refusal(limit, cost)
       if (refused) return refused
-      const account = accounts.get(limit.currency) ?? {
-        decimals: cost.decimals,
-        total: 0n,
-        minutes: new Map(),
-      }
+      const { amount, decimals } = cost
+      const account = accounts.get(limit.currency) ?? { decimals, minutes: new Map<number, bigint>() }
       accounts.set(limit.currency, account)
-      const at = minute(now())
-      for (const old of account.minutes.keys()) if (old < at - 1440) account.minutes.delete(old)
+      const { minutes } = account
+      const add = (at: number, change: bigint) => minutes.set(at, (minutes.get(at) ?? 0n) + change)
+      const at = minute()
+      for (const [old, spent] of minutes)
+        if (old && old < at - windows.perDay) {
+          minutes.delete(old)
+          add(0, spent)
+        }
+      add(at, amount)
       let open = true
-      const add = (change: bigint) => {
-        account.total += change
-        // A minute that has left all windows must not come back below zero.
-        if (change > 0n || account.minutes.has(at))
-          account.minutes.set(at, (account.minutes.get(at) ?? 0n) + change)
-      }
-      const { amount } = cost
-      add(amount)
       return {
         async commit() {
           open = false
         },
         async release() {
-          if (open) add(-amount)
+          if (open) add(minutes.has(at) ? at : 0, -amount)
           open = false
         },
       }
     },
   }
-}
-
-function minute(time: number): number {
-  return Math.floor(time / 60_000)
-}
-
-function since(account: Account, first: number): bigint {
-  let sum = 0n
-  for (const [at, amount] of account.minutes) if (at >= first) sum += amount
-  return sum
 }

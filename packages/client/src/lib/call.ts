@@ -40,11 +40,9 @@ export async function readCall(
   const request = new Request(input, init)
   const given = input instanceof Request ? input : undefined
   const rest: Record<string, unknown> = {}
-  for (const name of given ? fields : []) {
-    const value = (given as unknown as Record<string, unknown>)[name]
-    // `navigate` cannot be asked for by a program.
-    if (value !== undefined && value !== 'navigate') rest[name] = value
-  }
+  for (const name of given ? fields : []) rest[name] = (given as unknown as typeof rest)[name]
+  // No program can ask for it.
+  if (rest['mode'] === 'navigate') delete rest['mode']
   Object.assign(rest, init)
   delete rest['body']
   delete rest['duplex']
@@ -66,16 +64,8 @@ export async function readCall(
 
 /** The second argument of `fetch` for one sending of the call. */
 export function toInit(call: Call, headers: Headers, redirect: RequestRedirect): RequestInit {
-  const body = call.body ?? call.stream
-  return {
-    ...call.rest,
-    method: call.method,
-    headers,
-    redirect,
-    ...(body && { body }),
-    ...(call.stream && { duplex: 'half' }),
-    signal: call.signal,
-  } as RequestInit
+  const { method, signal, stream, body = stream } = call
+  return { ...call.rest, method, headers, redirect, signal, body, duplex: stream && 'half' } as RequestInit
 }
 
 /** Whether the caller pays by himself. */

@@ -9,16 +9,16 @@ import { memoryBudget, type Hold } from './budget.ts'
 import { carriesCredential, discard, isForeign, readCall, toInit, type Call, type Fetch } from './call.ts'
 import { prepare, refusalOf } from './consent.ts'
 import {
+  placeOf,
   rank,
   readOffer,
-  readOffers,
   type Candidate,
   type Offer,
   type Refusal,
   type Site,
   type Terms,
 } from './offer.ts'
-import { withReason, type Payment, type PaymentEvent } from './outcome.ts'
+import { reasons, type Payment, type PaymentEvent } from './outcome.ts'
 import { pay, type Means, type Ticket } from './pay.ts'
 import { patchFetch, unpatched } from './polyfill.ts'
 import { checkPolicy, type Policy } from './policy.ts'
@@ -98,7 +98,8 @@ export function createClient(options: ClientOptions): Client {
     if (!('code' in outcome)) return outcome
     const offers = candidates.map((candidate) => candidate.offer)
     emit({ type: 'refused', origin: site.url.origin, reason: outcome, offers })
-    return withReason(response, outcome)
+    reasons.set(response, outcome)
+    return response
   }
 
   async function quote(input: RequestInfo | URL, init?: RequestInit): Promise<Offer[]> {
@@ -122,13 +123,13 @@ export function createClient(options: ClientOptions): Client {
     if (payment?.origin !== site.url.origin) throw new TypeError(`the payment is not for ${site.url.origin}`)
     // Expiry ends an offer, not the claim of one who may have paid.
     const { offer, terms } = await readOffer(payment.challenge, site, { methods, rules, now: -Infinity })
-    if (!terms) throw new TypeError(`the payment cannot be resumed: ${offer.reason!.detail}`)
+    if (!terms) throw new TypeError(`not resumed: ${offer.reason!.detail}`)
     // A payment of this process is in its budget already.
     const hold = spent.has(keyOf(site, payment.challenge))
-      ? spentHold
+      ? undefined
       : await claim(site, payment.challenge, terms)
-    if ('code' in hold) throw new TypeError(`the payment cannot be resumed: ${hold.detail}`)
-    const context = contextOf(call, 0)
+    if (hold && 'code' in hold) throw new TypeError(`not resumed: ${hold.detail}`)
+    const context = { now, signal: call.signal }
     const outcome = await pay(
       { call, offer, method: terms.method, payment, hold, context },
       means(options.fetch ?? unpatched()),
@@ -147,7 +148,7 @@ export function createClient(options: ClientOptions): Client {
     const site: Site = { call, url, moved: response.redirected || url.href !== call.url }
     const date = Date.parse(response.headers.get('date') ?? '')
     const skew = Math.abs(date - now()) > 5000 ? date - now() : 0
-    const context = contextOf(call, skew)
+    const context = { now: () => now() + skew, signal: call.signal }
     const judgement = { methods, rules, now: context.now() }
     const { challenges } = parseChallenges(response.headers.get('www-authenticate') ?? '')
     const candidates = await Promise.all(challenges.map((challenge) => readOffer(challenge, site, judgement)))
@@ -207,20 +208,13 @@ export function createClient(options: ClientOptions): Client {
     spent.add(key)
     const [oldest] = spent
     if (spent.size > memory) spent.delete(oldest!)
-    let hold: Hold | Refusal | undefined
-    try {
-      return (hold = await budget.reserve(limit, cost.most))
-    } finally {
-      if (!hold || 'code' in hold) spent.delete(key)
-    }
+    const hold = await budget.reserve(limit, cost.most)
+    if ('code' in hold) spent.delete(key)
+    return hold
   }
 
   function means(fetch: Fetch): Means {
     return { fetch, accept, maxWait: maxWait * 1000, emit }
-  }
-
-  function contextOf(call: Call, skew: number): ClientContext {
-    return { now: () => now() + skew, signal: call.signal }
   }
 
   function emit(event: PaymentEvent): void {
@@ -233,7 +227,6 @@ export function createClient(options: ClientOptions): Client {
   }
 }
 
-const spentHold: Hold = { commit: async () => {}, release: async () => {} }
 const again: Refusal = { code: 'spent', detail: 'this challenge was paid before' }
 
 /** The call as it goes to where the money was asked for. */

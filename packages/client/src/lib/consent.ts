@@ -17,9 +17,7 @@ export async function refusalOf(
       approve(structuredClone(offer), { signal: stop }),
     )
     if (answer === true) return undefined
-    const detail =
-      answer === undefined ? `approve did not answer within ${approveTimeout / 1000} s` : 'approve said no'
-    return { code: 'denied', detail }
+    return { code: 'denied', detail: answer === undefined ? 'no answer in time' : 'not approved' }
   } catch (cause) {
     signal.throwIfAborted()
     return { code: 'denied', detail: 'approve failed', cause }
@@ -36,7 +34,7 @@ export async function prepare(
   const { signal } = context
   const expired: Refusal = {
     code: 'expired',
-    detail: `expired at ${challenge.expires} before it could be paid`,
+    detail: `expired at ${challenge.expires}`,
   }
   if (isExpired(challenge, context.now())) return expired
   let prepared: Prepared
@@ -44,17 +42,10 @@ export async function prepare(
     prepared = await race(method.prepare(challenge, offer.request, context), signal)
   } catch (cause) {
     signal.throwIfAborted()
-    return { code: 'failed', detail: `${method.name} could not prepare the payment`, cause }
+    return { code: 'failed', detail: `${method.name} could not sign`, cause }
   }
   signal.throwIfAborted()
   if (isExpired(challenge, context.now())) return expired
-  const { source, data } = prepared
   // The strings that were received are echoed, whatever the method made of them.
-  return {
-    method: method.name,
-    intent: method.intent,
-    challenge,
-    data,
-    ...(source !== undefined && { source }),
-  }
+  return { ...prepared, method: method.name, intent: method.intent, challenge }
 }

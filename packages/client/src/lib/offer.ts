@@ -2,7 +2,6 @@ import {
   decodeRequest,
   formatAmount,
   parseBaseUnits,
-  parseChallenges,
   parseTime,
   verifyDigest,
   type Challenge,
@@ -53,20 +52,20 @@ export interface Offer {
   method: string
   intent: string
   /** The most that can leave the wallet, in whole units; missing if no method of the client can tell. */
-  amount?: string
-  currency?: string
+  amount?: string | undefined
+  currency?: string | undefined
   /** Everyone who is paid, first the main recipient. */
   recipients: string[]
-  network?: string
+  network?: string | undefined
   /** RFC 3339. */
-  expires?: string
+  expires?: string | undefined
   /** Written by the asker, for people; nothing may be decided by it. */
-  description?: string
+  description?: string | undefined
   /** The request of the challenge as it was sent, amounts in base units. */
   request: JsonObject
   allowed: boolean
   /** Present if not allowed. */
-  reason?: Refusal
+  reason?: Refusal | undefined
 }
 
 /** An offer with what is needed to pay it. */
@@ -146,8 +145,8 @@ export async function readOffer(challenge: Challenge, site: Site, judgement: Jud
     realm,
     method,
     intent,
-    ...(expires !== undefined && { expires }),
-    ...(description !== undefined && { description }),
+    expires,
+    description,
     recipients: [],
     request: {},
     allowed: false,
@@ -164,7 +163,8 @@ export async function readOffer(challenge: Challenge, site: Site, judgement: Jud
   } catch (cause) {
     reason = { code: 'invalid', detail: 'the request breaks the rules of its method', cause }
   }
-  if (reason || !payer) return { challenge, offer: Object.assign(offer, { reason }) }
+  offer.reason = reason
+  if (reason || !payer) return { challenge, offer }
   offer.allowed = true
   return { challenge, offer, terms: { ...payer, limit: rules.limits.get(offer.currency!)! } }
 }
@@ -194,7 +194,7 @@ function readCost(
   offer.amount = formatAmount(amount, decimals)
   offer.currency = currency.toLowerCase()
   offer.recipients = [...cost.recipients]
-  if (cost.network !== undefined) offer.network = cost.network
+  offer.network = cost.network
   return { method, cost }
 }
 

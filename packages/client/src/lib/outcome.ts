@@ -19,14 +19,14 @@ export type PaymentEvent =
       offer: Offer
       money: Moved
       status?: number
-      receipt?: Receipt
+      receipt?: Receipt | undefined
     }
 
 /** What is known of the money. `not-moved`: and never will. */
 export type Moved = 'moved' | 'not-moved' | 'unknown'
 
-const reasons = new WeakMap<Response, Refusal>()
-const payments = new WeakMap<Response, Payment>()
+export const reasons = new WeakMap<Response, Refusal>()
+export const payments = new WeakMap<Response, Payment>()
 
 /** Why a client returned this 402 instead of paying it. */
 export function reasonFor(response: Response): Refusal | undefined {
@@ -35,33 +35,23 @@ export function reasonFor(response: Response): Refusal | undefined {
 
 /** The payment behind a response, or behind an error of a client: what `client.resume` takes. */
 export function paymentOf(outcome: unknown): Payment | undefined {
-  if (outcome instanceof Response) return payments.get(outcome)
-  return outcome instanceof Error ? (outcome as { payment?: Payment }).payment : undefined
+  return payments.get(outcome as Response) ?? (outcome as { payment?: Payment } | undefined)?.payment
 }
 
 /** The receipt of a response; undefined if it has none that can be read. Receipts are not signed. */
 export function receiptOf(response: Response): Receipt | undefined {
-  const field = response.headers.get('payment-receipt')
   try {
-    return field === null ? undefined : parseReceipt(field)
+    return parseReceipt(response.headers.get('payment-receipt') ?? '')
   } catch {
     return undefined
   }
 }
 
-export function withReason(response: Response, reason: Refusal): Response {
-  reasons.set(response, reason)
-  return response
-}
-
-export function withPayment(response: Response, payment: Payment): Response {
-  payments.set(response, payment)
-  return response
-}
-
 /** An error that carries the payment where no log prints it. An abort keeps its name. */
-export function unresolved(detail: string, payment: Payment, cause: unknown, signal: AbortSignal): Error {
-  const error = new Error(`${detail} Use client.resume(error.payment, …); a new call pays again.`, { cause })
+export function unresolved(payment: Payment, cause: unknown, signal: AbortSignal): Error {
+  const detail =
+    'Paid, or perhaps paid, without an answer. client.resume(error.payment, …) sends it again; a new call pays again.'
+  const error = new Error(detail, { cause })
   if (signal.aborted) error.name = cause instanceof Error ? cause.name : 'AbortError'
   return Object.defineProperty(error, 'payment', { value: payment })
 }

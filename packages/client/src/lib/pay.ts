@@ -3,10 +3,10 @@ import type { Hold } from './budget.ts'
 import { discard, within, type Call, type Fetch } from './call.ts'
 import { credentialHeader, type Offer, type Refusal } from './offer.ts'
 import {
+  payments,
+  reasons,
   receiptOf,
   unresolved,
-  withPayment,
-  withReason,
   type Moved,
   type Payment,
   type PaymentEvent,
@@ -22,7 +22,8 @@ export interface Ticket {
   offer: Offer
   method: ClientMethod
   payment: Payment
-  hold: Hold
+  /** None if the money was set aside for an earlier attempt. */
+  hold: Hold | undefined
   context: ClientContext
 }
 
@@ -50,56 +51,42 @@ export async function pay(ticket: Ticket, means: Means): Promise<Response | Refu
     } catch (cause) {
       const money = call.signal.aborted ? 'unknown' : await find(ticket)
       if (money === 'not-moved') {
-        await hold.release()
-        return { code: 'failed', detail: `${method.name} could not pay, and nothing moved`, cause }
+        await hold?.release()
+        return { code: 'failed', detail: `${method.name} could not pay`, cause }
       }
       if (money === 'unknown') throw cause
     }
     if (ticket.response) await discard(ticket.response)
     response = await sendPaid(call, paidHeaders(ticket, means.accept), means.fetch, patience)
   } catch (cause) {
-    await hold.commit()
+    await hold?.commit()
     means.emit({ type: 'failed', origin, offer, money: 'unknown' })
-    throw unresolved(
-      'The payment was sent and the answer is missing; it may have been taken.',
-      payment,
-      cause,
-      call.signal,
-    )
+    throw unresolved(payment, cause, call.signal)
   }
 
-  withPayment(response, payment)
+  payments.set(response, payment)
   const { status } = response
-  const money = status < 400 ? 'moved' : await find(ticket)
-  await (money === 'not-moved' ? hold.release() : hold.commit())
-  const receipt = receiptOf(response)
-  const type = status < 400 ? 'paid' : 'failed'
-  means.emit({ type, origin, offer, money, status, ...(receipt && { receipt }) })
+  const type: 'paid' | 'failed' = status < 400 ? 'paid' : 'failed'
+  const money = type === 'paid' ? 'moved' : await find(ticket)
+  await (money === 'not-moved' ? hold?.release() : hold?.commit())
+  means.emit({ type, origin, offer, money, status, receipt: receiptOf(response) })
   try {
-    response = withPayment(await follow(call, response, means.fetch), payment)
+    response = await follow(call, response, means.fetch)
   } catch (cause) {
-    throw unresolved(
-      'The call was paid, but its redirect could not be followed.',
-      payment,
-      cause,
-      call.signal,
-    )
+    throw unresolved(payment, cause, call.signal)
   }
+  payments.set(response, payment)
   if (response.status === 402)
-    withReason(response, {
-      code: 'rejected',
-      detail: `one payment per call, and it was made; money: ${money}`,
-    })
+    reasons.set(response, { code: 'rejected', detail: `paid once; money: ${money}` })
   return response
 }
 
 function paidHeaders({ call, method, payment }: Ticket, accept: string): Headers {
-  const { challenge, source } = payment
   const headers = new Headers(call.headers)
   if (!headers.has('accept-payment')) headers.set('accept-payment', accept)
   headers.set('idempotency-key', payment.idempotencyKey)
-  const credential = { challenge, payload: method.payload(payment), ...(source !== undefined && { source }) }
-  headers.set(credentialHeader(challenge)!, formatCredential(credential))
+  const credential = formatCredential({ ...payment, payload: method.payload(payment) })
+  headers.set(credentialHeader(payment.challenge)!, credential)
   return headers
 }
 

@@ -63,8 +63,6 @@ export function limits(limit: Limit): Limit {
     if (text === undefined) continue
     if (typeof text !== 'string' || !/^(0|[1-9]\d{0,76})(\.\d{1,77})?$/.test(text))
       throw new TypeError(`limits() takes ${name} as a decimal string such as '0.10'`)
-    if (decimals !== undefined && (text.split('.')[1] ?? '').length > decimals)
-      throw new TypeError(`limits(): ${name} is finer than ${decimals} decimals; round it`)
   }
   return { ...limit, currency: lower(currency) }
 }
@@ -115,7 +113,7 @@ export function judge(rules: Rules, offer: Offer, cost: Cost): Refusal | undefin
   ] as const
   for (const [code, list, values] of asked)
     if (list && !(values.length && values.every((value) => list.includes(fold(value)))))
-      return { code, detail: `the policy does not list ${code} ${values}` }
+      return { code, detail: `the policy does not list ${code} ${values.join()}` }
   const limit = rules.limits.get(currency)
   if (!limit) return { code: 'currency', detail: `the policy has no limit for ${currency}` }
   if (limit.decimals !== undefined && limit.decimals !== decimals)

@@ -82,7 +82,7 @@ function retryAfter(response: Response): number | undefined {
 
 function asGet(call: Call): Call {
   const headers = new Headers(call.headers)
-  for (const name of ['type', 'length', 'encoding', 'language', 'location']) headers.delete(`content-${name}`)
+  for (const name of call.headers.keys()) if (name.startsWith('content-')) headers.delete(name)
   const get: Call = { ...call, method: 'GET', headers }
   delete get.body
   return get

@@ -98,8 +98,8 @@ export interface Noted extends Context {
  * A rail that takes one payment per challenge (intent `charge`).
  * All members may throw `PaymentError` only for what can never become valid; everything else means "unknown, try again".
  */
-export interface OnceMethod<Override = object, Proof = unknown> {
-  name: string
+export interface OnceMethod<Override = object, Proof = unknown, Name extends string = string> {
+  name: Name
   intent: string
   /** When money moves: before the credential arrives, or in `settle`. */
   moves: 'before' | 'settle'

@@ -34,12 +34,15 @@ export interface PriceTerms {
   redeem?: { attempts?: number; within?: string }
 }
 
-type OverrideOf<M> = M extends OnceMethod<infer Override, infer _> ? Override : never
+type OverrideOf<M> = M extends OnceMethod<infer Override, infer _, infer __> ? Override : never
+
+type Overrides<Method extends { name: string }> = {
+  [M in Method as M['name']]?: false | (Partial<Pick<Terms, 'currency' | 'recipient' | 'description' | 'externalId'>> & Partial<OverrideOf<M>>)
+}
 
 /** A price for a server with the given methods: overrides for one rail are keyed by its name; `false` withholds the rail. */
-export type Price<Methods extends readonly { name: string }[] = readonly { name: string }[]> = PriceTerms & {
-  [M in Methods[number] as M['name']]?: false | (Partial<Pick<Terms, 'currency' | 'recipient' | 'description' | 'externalId'>> & Partial<OverrideOf<M>>)
-}
+export type Price<Methods extends readonly { name: string }[] = readonly { name: string }[]> = PriceTerms &
+  (string extends Methods[number]['name'] ? Record<string, unknown> : Overrides<Methods[number]>)
 
 /** One rail of a compiled price. */
 export interface Rail extends Offer {

@@ -41,11 +41,13 @@ export interface Ask {
   target?: string
   headers?: Record<string, string>
   body?: string | Uint8Array
+  /** In place of `body`: how the adapter reads it. */
+  read?: NonNullable<Incoming['body']>
   transport?: Incoming['transport']
   remote?: string
 }
 
-export function incoming({ method = 'GET', target = '/photo', headers = {}, body, transport = 'loopback', remote }: Ask = {}): Incoming {
+export function incoming({ method = 'GET', target = '/photo', headers = {}, body, read, transport = 'loopback', remote }: Ask = {}): Incoming {
   const bytes = typeof body === 'string' ? new TextEncoder().encode(body) : body
   const lower = new Map(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
   return {
@@ -55,6 +57,7 @@ export function incoming({ method = 'GET', target = '/photo', headers = {}, body
     transport,
     remote,
     ...(bytes && { body: () => Promise.resolve(bytes) }),
+    ...(read && { body: read }),
   }
 }
 
@@ -72,6 +75,8 @@ export interface Reply {
 export interface Handled {
   status?: number
   body?: string
+  /** The handler's own. */
+  headers?: [string, string][]
   reached?: 'nothing' | 'some' | 'all'
   /** Never reports its end, like a process that died. */
   vanish?: boolean
@@ -88,9 +93,9 @@ export async function drive(gate: Gate, ask: Ask = {}, handler: (grant?: Grant) 
   const decision = await opening.admit()
   if (decision.kind === 'respond') return answered(decision.answer)
   const { grant } = decision
-  const { status = 200, body = 'content', reached = 'all', vanish = false } = await handler(grant)
+  const { status = 200, body = 'content', reached = 'all', vanish = false, headers: own = [] } = await handler(grant)
   if (vanish) return reply(status, [], body)
-  const headers = grant.headers(status)
+  const headers = [...own, ...grant.headers(status)]
   if (body.length <= grant.keeps) await grant.keep({ status, headers, body })
   await grant.finish({ status, reached })
   return reply(status, headers, body)
@@ -129,3 +134,18 @@ export async function buy(shop: Seller, gate: Gate, ask: Ask = {}): Promise<Ask>
 }
 
 export const PRICE: Price = { amount: '1.00' }
+
+/** Sends the same credential for as long as the answer asks for that; `wait` lets time pass. */
+export async function persist(
+  gate: Gate,
+  ask: Ask,
+  wait: (ms: number) => unknown,
+  handler?: (grant?: Grant) => Handled | Promise<Handled>,
+): Promise<Reply> {
+  for (let tries = 0; tries < 100; tries++) {
+    const answer = await drive(gate, ask, handler)
+    if (answer.header('retry-after') === undefined) return answer
+    await wait(1_000)
+  }
+  throw new Error('a hundred retries, and still no answer')
+}

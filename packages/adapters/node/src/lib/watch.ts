@@ -19,15 +19,15 @@ export function watch(res: ServerResponse, grant: Grant): void {
   res.once('finish', () => report(socket.destroyed ? 'some' : 'all'))
   res.once('close', () => report(started ? 'some' : 'nothing'))
 
-  res.writeHead = ((status: number, ...rest: [string?, Inline?] | [Inline?]) => {
-    if (res.headersSent || status < 200) return Reflect.apply(writeHead, res, [status, ...rest])
+  res.writeHead = ((status: number, reason?: string | Inline, headers?: Inline) => {
+    if (res.headersSent || status < 200) return Reflect.apply(writeHead, res, [status, reason, headers])
     // Node lets inline headers win over those that were set, so they are set first.
-    const inline = rest.find((argument): argument is Inline => typeof argument === 'object')
+    const inline = typeof reason === 'object' ? reason : headers
     if (inline) setAll(res, inline)
     const added = grant.headers(status)
     for (const [name, value] of added) res.setHeader(name, value)
     try {
-      return Reflect.apply(writeHead, res, typeof rest[0] === 'string' ? [status, rest[0]] : [status])
+      return Reflect.apply(writeHead, res, typeof reason === 'string' ? [status, reason] : [status])
     } catch (error) {
       // No such status: the error's own answer must not inherit these.
       for (const [name] of added) res.removeHeader(name)

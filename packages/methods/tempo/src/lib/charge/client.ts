@@ -36,7 +36,7 @@ export interface ChargeOptions {
   clientId?: string
   /** How to prove one's identity: `v3` (default) as deployed servers want it, or as in the draft. */
   proof?: 'v3' | 'draft'
-  /** Gas limit; default 60,000 and 290,000 for each transfer, enough for recipients that never held the token. */
+  /** Gas limit; default 100,000 and 300,000 for each transfer, enough for recipients that never held the token. */
   gas?: bigint
   /** The most that may be paid per gas, in attodollars; default 50e9. */
   maxFeePerGas?: bigint
@@ -73,7 +73,7 @@ export function charge(options: ChargeOptions): ClientMethod {
   const settlement = createSettlement(rpc)
   const wallet = createWallet(rpc, payer, { maxFeePerGas, tip })
 
-  const gasFor = (request: ChargeRequest) => options.gas ?? 60_000n + 290_000n * BigInt(1 + request.splits.length)
+  const gasFor = (request: ChargeRequest) => options.gas ?? 100_000n + 300_000n * BigInt(1 + request.splits.length)
 
   /** The request, if it is for us. */
   function read(request: JsonObject): ChargeRequest {

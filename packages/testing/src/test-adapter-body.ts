@@ -1,0 +1,171 @@
+import { createHash } from 'node:crypto'
+import { expect } from 'vitest'
+import type { Raw } from './buyer.ts'
+import { expectPaid, expectRefusal, withCredential, type Bench } from './test-adapter-bench.ts'
+
+/** What a payment has to do with the request's body. */
+export function bodyQuestions(bench: Bench): void {
+  const { ask, credential, errors, open, pay, quote, route, send, store } = bench
+  const echo = route('/body/echo', { kind: 'echo' }, { verb: 'post' })
+  const put = route('/body/put', { kind: 'echo' }, { verb: 'put' })
+  const loose = route(
+    '/body/loose',
+    { kind: 'echo' },
+    { verb: 'post', price: { amount: '1', bindBody: false } },
+  )
+  const small = route(
+    '/body/small',
+    { kind: 'echo' },
+    { verb: 'post', price: { amount: '1', maxBody: 1024 } },
+  )
+  const parsed = route('/body/parsed', { kind: 'echo' }, { verb: 'post', parseFirst: true })
+  const read = route('/body/read', { kind: 'text', body: 'read' })
+
+  const json = (target: string, body: string): Raw => ({
+    target,
+    method: 'POST',
+    headers: [['Content-Type', 'application/json']],
+    body,
+  })
+
+  ask(
+    'digest',
+    ['CORE-046', 'CORE-047'],
+    'a challenge for a request with a body names the body’s digest',
+    async () => {
+      for (const body of ['{"hello": "world"}', ' ', 'é\n'.repeat(1000)]) {
+        const [challenge] = await quote(json(echo.target, body))
+        expect(challenge!.digest).toBe(`sha-256=:${createHash('sha256').update(body).digest('base64')}:`)
+      }
+      const [withPut] = await quote({ ...json(put.target, '{}'), method: 'PUT' })
+      expect(withPut!.digest).toMatch(/^sha-256=:/)
+    },
+  )
+
+  ask('no-digest', ['CORE-046', 'CORE-062'], 'a request without a body has no digest', async () => {
+    for (const raw of [read, { target: echo.target, method: 'POST' }, json(echo.target, '')]) {
+      const [challenge] = await quote(raw)
+      expect(challenge!.digest).toBeUndefined()
+    }
+  })
+
+  ask('echo', ['CORE-007', 'CORE-064'], 'the handler reads the body that was paid for', async () => {
+    for (const body of ['{"a":1}', '[]', `{"long":"${'x'.repeat(200_000)}"}`]) {
+      const got = await pay(json(echo.target, body))
+      expectPaid(got)
+      expect(got.json()).toEqual({ body })
+    }
+  })
+
+  ask(
+    'other-body',
+    ['CORE-064', 'CORE-065', 'CORE-066', 'CORE-139'],
+    'another body, more of it or none is refused and uses nothing up',
+    async () => {
+      const raw = json(echo.target, '{"a":1}')
+      const good = await credential(raw)
+      const before = [store.written.length, echo.starts]
+      for (const body of ['{"a":2}', '{"a":1} ', '{"a": 1}', '', '{"a":1}{"a":1}']) {
+        expectRefusal(
+          await send(withCredential({ ...raw, body }, good)),
+          'verification-failed',
+          'invalid-challenge',
+        )
+      }
+      const { body: _, ...without } = raw
+      expectRefusal(await send(withCredential(without, good)), 'verification-failed', 'invalid-challenge')
+      expect([store.written.length, echo.starts]).toEqual(before)
+      expectPaid(await send(withCredential(raw, good)))
+    },
+  )
+
+  ask('added-body', ['CORE-064', 'CORE-066'], 'a body where none was quoted is refused', async () => {
+    const raw = { target: echo.target, method: 'POST' }
+    const good = await credential(raw)
+    expectRefusal(
+      await send(withCredential(json(echo.target, '{"dear":true}'), good)),
+      'verification-failed',
+      'invalid-challenge',
+    )
+    expectPaid(await send(withCredential(raw, good)))
+  })
+
+  ask(
+    'chunked',
+    ['CORE-064', 'CORE-065'],
+    'the same bytes in chunks are the same body, and reach the handler',
+    async () => {
+      const { body: _, ...raw } = json(echo.target, '')
+      const good = await credential(json(echo.target, '{"a":1,"b":2}'))
+      const got = await send(withCredential({ ...raw, chunks: ['{"a"', ':1,', '"b":2}'] }, good))
+      expectPaid(got)
+      expect(got.json()).toEqual({ body: '{"a":1,"b":2}' })
+      const other = await credential({ ...raw, chunks: ['{"c"', ':3}'] })
+      expectPaid(await send(withCredential(json(echo.target, '{"c":3}'), other)))
+    },
+  )
+
+  ask(
+    'unbound-body',
+    ['CORE-014'],
+    'a route that does not bind the body takes any, and lets the handler read it',
+    async () => {
+      const [challenge] = await quote(json(loose.target, '{"a":1}'))
+      expect(challenge!.digest).toBeUndefined()
+      const got = await send(withCredential(json(loose.target, '{"b":2}'), await bench.sign(challenge!)))
+      expectPaid(got)
+      expect(got.json()).toEqual({ body: '{"b":2}' })
+    },
+  )
+
+  ask('max-body', ['CORE-139'], 'a body beyond the limit of the route is 413', async () => {
+    expect((await send(json(small.target, 'x'.repeat(2048)))).status).toBe(413)
+    const { body: _, ...raw } = json(small.target, '')
+    expect((await send({ ...raw, chunks: Array.from({ length: 40 }, () => 'x'.repeat(64)) })).status).toBe(
+      413,
+    )
+    expect((await send(json(small.target, 'x'.repeat(1000)))).status).toBe(402)
+  })
+
+  ask('huge-body', ['CORE-139'], 'nobody can make the server hold a huge unpaid body', async () => {
+    const refused = await send(json(echo.target, 'x'.repeat(5_000_000))).then(
+      (got) => got.status,
+      () => 'cut off',
+    )
+    expect([413, 'cut off']).toContain(refused)
+    const { body: _, ...raw } = json(echo.target, '')
+    const exchange = open({ ...raw, chunks: endless() })
+    const answer = await exchange.status().catch(() => 'cut off')
+    expect([413, 'cut off']).toContain(answer)
+    expect(exchange.sent()).toBeLessThan(32 << 20)
+    exchange.reset()
+    expect((await send(read)).status).toBe(402)
+  })
+
+  ask(
+    'parsed-first',
+    [],
+    'a body that a parser ate before the gate saw it is still bound, or is reported before anyone pays',
+    async () => {
+      const raw = json(parsed.target, '{"a":1}')
+      const before = errors.length
+      const first = await send(raw)
+      if (first.status === 402) {
+        const got = await pay(raw)
+        expectPaid(got)
+        expect(JSON.parse(got.json().body)).toEqual({ a: 1 })
+        return
+      }
+      expect([first.status, first.text]).toEqual([500, 'handled'])
+      expect(errors.slice(before)).toEqual([expect.any(Error)])
+      expect(String(errors[before])).toMatch(/body/)
+      expect(parsed.starts).toBe(0)
+    },
+  )
+}
+
+function* endless(): Generator<string> {
+  const piece = 'x'.repeat(65_536)
+  // Beyond any buffer of the loopback, and then some.
+  for (let sent = 0; sent < 64 << 20; sent += piece.length) yield piece
+}

@@ -1,0 +1,3 @@
+import { serve } from '../../adapters/hono/test/serve.ts'
+import { testAdapter } from '../src/test-adapter.ts'
+testAdapter('hono', serve)
