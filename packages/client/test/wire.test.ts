@@ -242,6 +242,17 @@ test('CORE-154: two purchases use two challenges; one that was paid is never pai
   expect([third.status, reasonFor(third)?.code, method.prepared.length]).toEqual([402, 'spent', 1])
 })
 
+test('a challenge that was denied may be asked again', async () => {
+  const stale = challenge()
+  const cache = await serve((seen, response) =>
+    seen.credential ? deliver(response, seen) : ask(response, stale),
+  )
+  const answers = [false, true]
+  const { fetch } = buyer({ approve: () => answers.shift()! })
+  expect(reasonFor(await fetch(cache.url))?.code).toBe('denied')
+  expect((await fetch(cache.url)).status).toBe(200)
+})
+
 test('a 402 of another scheme comes back unread, with the reason', async () => {
   const seller = await serve(
     (_, response) => void response.writeHead(402, { 'WWW-Authenticate': 'L402 x="y"' }).end('other'),

@@ -53,13 +53,13 @@ async function answer(reply: Reply, request: Request): Promise<Response> {
     case 'empty':
       return new Response(null, { status: reply.status })
     case 'stream':
-      return new Response(ReadableStream.from(reply.chunks(request.signal)) as BodyInit)
+      return new Response(streamOf(reply.chunks(request.signal)))
     case 'redirect':
       return new Response(null, { status: reply.status, headers: { location: reply.to } })
     case 'throw':
       throw new Error('thrown by the handler')
     case 'break':
-      return new Response(ReadableStream.from(broken(reply.first)) as BodyInit)
+      return new Response(streamOf(broken(reply.first)))
     case 'echo':
       return Response.json({ body: await request.text() })
     case 'payment': {
@@ -69,6 +69,18 @@ async function answer(reply: Reply, request: Request): Promise<Response> {
     case 'cookies':
       return Response.json({}, { headers: [['set-cookie', 'a=1'], ['set-cookie', 'b=2'], ['cache-control', 'public, max-age=60']] })
   }
+}
+
+function streamOf(chunks: AsyncIterable<Uint8Array>): ReadableStream {
+  const iterator = chunks[Symbol.asyncIterator]()
+  return new ReadableStream({
+    async pull(controller) {
+      const { done, value } = await iterator.next()
+      if (done) controller.close()
+      else controller.enqueue(value)
+    },
+    cancel: () => void iterator.return?.(),
+  })
 }
 
 async function* broken(first: Uint8Array): AsyncIterable<Uint8Array> {

@@ -126,7 +126,7 @@ export function priceQuestions({
     { kind: 'text', body: 'content' },
     {
       ...options,
-      price: { amount: ({ header }) => (header('x-tier') === 'gold' ? '1' : '5') },
+      price: { amount: (request) => (request.header('x-tier') === 'gold' ? '1' : '5') },
     },
   )
   ask(
@@ -155,7 +155,7 @@ export function priceQuestions({
     {
       ...options,
       verb: 'post',
-      price: { amount: async ({ body }) => ((await body()).length > 10 ? '5' : '1') },
+      price: { amount: async (request) => ((await request.body()).length > 10 ? '5' : '1') },
     },
   )
   ask(

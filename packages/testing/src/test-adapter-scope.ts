@@ -9,8 +9,8 @@ import {
   type Bench,
 } from './test-adapter-bench.ts'
 
-/** Targets that two parties may read as two resources. `/cheap` and `/dear` are the routes below. */
-const HOSTILE = [
+/** Targets that change when they are read as a URL: `/cheap` and `/dear` are the routes below. */
+const DOTTED = [
   '/cheap/../dear/x',
   '/dear/../cheap/x',
   '/cheap/%2e%2e/dear/x',
@@ -22,13 +22,18 @@ const HOSTILE = [
   '/cheap/x/..',
   '/cheap/x/.',
   '/cheap/x/%2e%2e',
-  '/cheap/..;/dear/x',
-  '/cheap/..;a=b/../dear/x',
   '/cheap/x\\y',
   '/cheap\\..\\dear\\x',
+]
+
+/** Targets that two parties may read as two resources, although no URL parser changes them. */
+const DOUBTFUL = [
+  '/cheap/..;/dear/x',
+  '/cheap/.;a=b/dear/x',
   '/cheap/%5c..%5cdear',
   '/cheap/x%5Cy',
   '/cheap/x%2fy',
+  '/cheap/x%2Fy',
   '/cheap/%2Fdear/x',
   '/cheap/..%2fdear/x',
   '/cheap/%2e%2e%2fdear%2fx',
@@ -77,7 +82,7 @@ const PLAIN = [
 export function scopeQuestions(bench: Bench): void {
   const { ask, credential, pay, quote, route, send, store } = bench
   const cheap = route('/cheap', { kind: 'text', body: 'cheap' }, { tree: true, price: { amount: '1' } })
-  const dear = route('/dear', { kind: 'text', body: 'dear' }, { tree: true, price: { amount: '500' } })
+  route('/dear', { kind: 'text', body: 'dear' }, { tree: true, price: { amount: '500' } })
   const one = route('/scope/one', { kind: 'text', body: 'one' })
   const two = route('/scope/two', { kind: 'text', body: 'two' })
   const any = route('/scope/any', { kind: 'text', body: 'any' }, { verb: 'all' })
@@ -145,25 +150,22 @@ export function scopeQuestions(bench: Bench): void {
     },
   )
 
-  ask(
-    'hostile-targets',
-    ['CORE-139'],
-    'a target that can be read in two ways is refused before it is priced',
-    async () => {
+  const refused: [key: string, what: string, targets: string[]][] = [
+    ['dotted-targets', 'with dot segments or backslashes', DOTTED],
+    ['doubtful-targets', 'that can be read in two ways', DOUBTFUL],
+    ['absolute-targets', 'in absolute form', ABSOLUTE],
+  ]
+  for (const [key, what, targets] of refused) {
+    ask(key, ['CORE-139'], `a target ${what} is refused before it is priced`, async () => {
       const wrong: string[] = []
-      for (const target of HOSTILE) {
+      for (const target of targets) {
         const got = await send({ target })
-        if (![400, 404].includes(got.status)) wrong.push(`${target}: ${got.status}`)
-        if (got.get('www-authenticate') !== null) wrong.push(`${target}: has a price`)
+        if (got.status !== 400 && got.status !== 404) wrong.push(`${target}: ${got.status}`)
+        if (got.get('www-authenticate') !== null) wrong.push(`${target} has a price`)
       }
       expect(wrong).toEqual([])
-    },
-  )
-
-  ask('absolute-targets', ['CORE-139'], 'an absolute target is refused before it is priced', async () => {
-    for (const target of ABSOLUTE)
-      expect([target, (await send({ target })).status]).toEqual([target, expect.toSatisfy(isRefusal)])
-  })
+    })
+  }
 
   ask(
     'no-smuggling',
@@ -175,21 +177,16 @@ export function scopeQuestions(bench: Bench): void {
         decodeRequest((await quote({ target }))[0]!.request).amount
       const prices = { cheap: await amount('/cheap/x'), dear: await amount('/dear/x') }
       expect(prices.cheap).not.toBe(prices.dear)
-      for (const target of [...HOSTILE, ...ABSOLUTE]) {
+      for (const target of [...DOTTED, ...DOUBTFUL, ...ABSOLUTE]) {
         const asked = await send({ target })
         if (asked.status !== 402) continue
         const [challenge] = challengesOf(asked)
         const got = await send(withCredential({ target }, await bench.sign(challenge!)))
         const asks = decodeRequest(challenge!.request).amount
         if (got.status === 200 && asks !== prices[got.text as 'cheap' | 'dear'])
-          wrong.push(`${target}: ${got.text} for ${asks}`)
+          wrong.push(`${target}: ${got.text} for ${JSON.stringify(asks)}`)
       }
       expect(wrong).toEqual([])
-      expect(dear.starts).toBeGreaterThanOrEqual(0)
     },
   )
-}
-
-function isRefusal(status: number): boolean {
-  return status === 400 || status === 404
 }

@@ -5,12 +5,15 @@ import { bodyQuestions } from './test-adapter-body.ts'
 import { challengeQuestions } from './test-adapter-challenge.ts'
 import { credentialQuestions } from './test-adapter-credential.ts'
 import { deliveryQuestions } from './test-adapter-delivery.ts'
+import { disconnectQuestions } from './test-adapter-disconnect.ts'
 import { faultQuestions } from './test-adapter-faults.ts'
 import { headerQuestions } from './test-adapter-headers.ts'
+import { keyQuestions } from './test-adapter-key.ts'
 import { onceQuestions } from './test-adapter-once.ts'
 import { priceQuestions } from './test-adapter-price.ts'
 import { lastQuestions, mistakeQuestions } from './test-adapter-rest.ts'
 import { scopeQuestions } from './test-adapter-scope.ts'
+import { timeQuestions } from './test-adapter-time.ts'
 
 /**
  * Asks an adapter everything that a buyer can see over a socket. The suite owns the prices and the questions; `serve`
@@ -29,7 +32,10 @@ export function testAdapter(name: string, serve: Serve, options: AdapterOptions 
     describe('scope', () => scopeQuestions(bench))
     describe('body', () => bodyQuestions(bench))
     describe('delivery', () => deliveryQuestions(bench))
+    describe('disconnect', () => disconnectQuestions(bench))
     describe('once', () => onceQuestions(bench))
+    describe('idempotency key', () => keyQuestions(bench))
+    describe('time', () => timeQuestions(bench))
     describe('faults', () => faultQuestions(bench))
     describe('price', () => priceQuestions(bench))
     describe('headers', () => headerQuestions(bench))

@@ -44,7 +44,6 @@ export async function prepare(
     signal.throwIfAborted()
     return { code: 'failed', detail: `${method.name} could not sign`, cause }
   }
-  signal.throwIfAborted()
   if (isExpired(challenge, context.now())) return expired
   // The strings that were received are echoed, whatever the method made of them.
   return { ...prepared, method: method.name, intent: method.intent, challenge }

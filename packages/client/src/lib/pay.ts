@@ -49,7 +49,7 @@ export async function pay(ticket: Ticket, means: Means): Promise<Response | Refu
     try {
       if (method.send) await insist(call, patience, async () => await method.send!(payment, context))
     } catch (cause) {
-      const money = call.signal.aborted ? 'unknown' : await find(ticket)
+      const money = await find(ticket)
       if (money === 'not-moved') {
         await hold?.release()
         return { code: 'failed', detail: `${method.name} could not pay`, cause }

@@ -57,3 +57,5 @@ export async function sign(account: SigningAccount, over: Draft): Promise<Hex> {
 export const transaction = (signature: string): { payload: JsonObject } => ({ payload: { type: 'transaction', signature } })
 
 export const open = (signature: string) => TxEnvelopeTempo.deserialize(signature as `0x76${string}`)
+
+export const usdCall = (recipient: Hex, amount: bigint) => transferCall(usd, { recipient, amount })

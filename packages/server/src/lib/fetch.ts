@@ -51,7 +51,7 @@ export const createMpp = adapter(paid)
 /** What a runtime passes to a fetch handler beside the request. Everything may be missing. */
 export interface Beside {
   /** Node, through `@hono/node-server`. */
-  incoming?: { socket?: Socket }
+  incoming?: { httpVersionMajor: number; socket?: Socket }
   outgoing?: Outgoing
   /** Deno: settles when the answer has been sent, or cannot be. */
   completed?: PromiseLike<void>
@@ -66,9 +66,11 @@ interface Socket {
 }
 
 interface Outgoing {
-  destroyed: boolean
+  destroyed?: boolean
   headersSent: boolean
   statusCode: number
+  writableEnded: boolean
+  writableFinished: boolean
   once(event: string, listener: () => void): unknown
 }
 
@@ -213,8 +215,12 @@ function reporter(grant: Grant, waitUntil: Incoming['waitUntil']): Report {
 function follow(env: Beside | undefined, report: Report, status: () => number): boolean {
   const { outgoing, incoming, completed } = env ?? {}
   if (outgoing) {
-    // Node 20 says 'finish' as well when the socket dies under bytes that are still to be written.
-    outgoing.once('finish', () => report(outgoing.statusCode, incoming?.socket?.destroyed ? 'some' : 'all'))
+    // 'finish' alone does not say so: Node 20 emits it also when the socket dies under an answer, and HTTP/2 at every end.
+    const http2 = (incoming?.httpVersionMajor ?? 1) > 1
+    outgoing.once('finish', () => {
+      const complete = outgoing.writableFinished && (http2 ? outgoing.writableEnded : !incoming?.socket?.destroyed)
+      if (complete) report(outgoing.statusCode, 'all')
+    })
     // Whether any of the body followed the head is not shown here; it counts as if.
     outgoing.once('close', () => (outgoing.headersSent ? report(outgoing.statusCode, 'some') : report(GONE, 'nothing')))
     return true

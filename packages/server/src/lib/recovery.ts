@@ -17,6 +17,8 @@ export interface Recovery {
   sweep(limit: number): Promise<number>
   /** A small sweep after a paid answer, at most one a second; starts the timer of long-lived processes. */
   soon(waitUntil?: (work: Promise<unknown>) => void): void
+  /** A small sweep now: there is money to be returned. */
+  hurry(): Promise<void>
   stop(): void
 }
 
@@ -27,7 +29,7 @@ export function createRecovery(options: LifecycleOptions, stores: ReadonlyMap<st
   let stopped = false
   let running: Promise<void> | undefined
 
-  return { methodOf, sweep, soon, stop }
+  return { methodOf, sweep, soon, hurry, stop }
 
   function methodOf(claim: Claim): OnceMethod<never> | undefined {
     const { method, intent } = claim.challenge
@@ -40,13 +42,21 @@ export function createRecovery(options: LifecycleOptions, stores: ReadonlyMap<st
     const at = Date.now()
     if (at - last < PAUSE) return
     last = at
-    const work = sweep(SWEEP).catch((error: unknown) => onError(error))
+    const work = hurry()
     waitUntil?.(work)
+  }
+
+  async function hurry(): Promise<void> {
+    try {
+      await sweep(SWEEP)
+    } catch (error) {
+      onError(error)
+    }
   }
 
   function startTimer(): void {
     if (timer !== undefined || typeof setInterval !== 'function') return
-    timer = setInterval(() => void sweep(SWEEP).catch((error: unknown) => onError(error)), EVERY)
+    timer = setInterval(() => void hurry(), EVERY)
     ;(timer as { unref?(): void }).unref?.()
   }
 

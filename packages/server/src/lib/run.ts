@@ -65,7 +65,7 @@ export function createRun({ hold, receipt, canRefund, seal, onError, probe, reco
       hold.stop()
       if (!(error instanceof Fenced)) report(error)
     }
-    if (hold.progress.state === 'refunding') recovery.soon()
+    if (hold.progress.state === 'refunding') await recovery.hurry()
   }
 
   function afterAttempt({ status, reached }: Outcome): Partial<Progress> {

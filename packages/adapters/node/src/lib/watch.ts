@@ -10,13 +10,15 @@ type Chunk = string | Uint8Array | null | undefined
  */
 export function watch(res: ServerResponse, grant: Grant): void {
   const { writeHead, write, end, flushHeaders } = res
-  const { socket, httpVersionMajor } = res.req
-  let phase: 'open' | 'streaming' | 'held' = grant.keeps > 0 && httpVersionMajor === 1 ? 'open' : 'streaming'
+  const { socket } = res.req
+  // HTTP/2 sends the head with writeHead(), so it cannot be held back.
+  let phase: 'open' | 'streaming' | 'held' = grant.keeps > 0 && res.req.httpVersionMajor === 1 ? 'open' : 'streaming'
   let started = false
   let reported = false
 
-  // Node 20 says 'finish' as well when the socket dies under bytes that are still to be written.
-  res.once('finish', () => report(socket.destroyed ? 'some' : 'all'))
+  res.once('finish', () => {
+    if (isComplete(res, socket)) report('all')
+  })
   res.once('close', () => report(started ? 'some' : 'nothing'))
 
   res.writeHead = ((status: number, reason?: string | Inline, headers?: Inline) => {
@@ -80,6 +82,11 @@ export function watch(res: ServerResponse, grant: Grant): void {
     // 499: closed without an answer.
     void grant.finish({ status: res.headersSent ? res.statusCode : 499, reached })
   }
+}
+
+/** 'finish' alone does not say so: Node 20 emits it also when the socket dies under an answer, and HTTP/2 at every end. */
+function isComplete(res: ServerResponse, socket: { destroyed: boolean }): boolean {
+  return res.writableFinished && (res.req.httpVersionMajor > 1 ? res.writableEnded : !socket.destroyed)
 }
 
 /** Whether the length of the body is told in another way, or must not be told. */

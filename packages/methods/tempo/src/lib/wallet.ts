@@ -49,10 +49,10 @@ export function createWallet(rpc: Rpc, payer: Hex, limits: { maxFeePerGas: bigin
   const usd = new Set<Hex>()
 
   async function reserve(outlay: Outlay, context: ClientContext): Promise<Fees> {
-    const needs = needsOf(outlay)
-    if (!view || context.now() - view.at > fresh || !covers(view, needs)) view = await look(outlay, needs, context)
-    const known = view
-    for (const [token, need] of needs) {
+    const isFresh = view !== undefined && context.now() - view.at <= fresh
+    if (!isFresh || !covers(view!, needsOf(outlay, view!))) view = await look(outlay, context)
+    const known = view!
+    for (const [token, need] of needsOf(outlay, known)) {
       const left = known.balances.get(token)
       if (left === undefined) continue
       if (left < need) {
@@ -64,9 +64,9 @@ export function createWallet(rpc: Rpc, payer: Hex, limits: { maxFeePerGas: bigin
     return { maxFeePerGas: priceOf(known.baseFee), maxPriorityFeePerGas: tip, fromBlock: known.block }
   }
 
-  function needsOf({ currency, amount, gas, paying }: Outlay): Map<Hex, bigint> {
+  function needsOf({ currency, amount, gas, paying }: Outlay, { baseFee }: View): Map<Hex, bigint> {
     const needs = new Map([[currency, amount]])
-    if (paying !== undefined) needs.set(paying, (needs.get(paying) ?? 0n) + feeOf(gas, maxFeePerGas))
+    if (paying !== undefined) needs.set(paying, (needs.get(paying) ?? 0n) + feeOf(gas, priceOf(baseFee)))
     return needs
   }
 
@@ -80,9 +80,8 @@ export function createWallet(rpc: Rpc, payer: Hex, limits: { maxFeePerGas: bigin
   }
 
   /** Base fee, balances and what the fee token stands for, in one call. */
-  async function look(outlay: Outlay, needs: Map<Hex, bigint>, context: ClientContext): Promise<View> {
-    const { paying } = outlay
-    const tokens = [...needs.keys()]
+  async function look({ currency, paying }: Outlay, context: ClientContext): Promise<View> {
+    const tokens = [...new Set([currency, paying ?? currency])]
     const unchecked = paying !== undefined && !usd.has(paying) ? paying : undefined
     const calls = tokens.map((token) => balanceCall(token, payer))
     if (unchecked !== undefined) calls.push(currencyCall(unchecked))

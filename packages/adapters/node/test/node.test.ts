@@ -1,0 +1,266 @@
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2'
+import type { AddressInfo } from 'node:net'
+import type { Answer } from '@mppkit/server'
+import { afterEach, describe, expect, test } from 'vitest'
+import { incoming, readBody, send, watch } from '../src/index.ts'
+import { fakeGate, type FakeGate } from './lib/fake-gate.ts'
+import { call, dial, paid, pause, until } from './lib/wire.ts'
+
+let server: Server | undefined
+
+afterEach(async () => {
+  server?.closeAllConnections()
+  await new Promise((resolve) => (server ? server.close(resolve) : resolve(undefined)))
+})
+
+type Handler = (req: IncomingMessage, res: ServerResponse) => unknown
+
+async function listen(handler: Handler): Promise<string> {
+  server = createServer((req, res) => void handler(req, res)).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`
+}
+
+describe('send', () => {
+  const answer = (body: Answer['body'], headers: Answer['headers'] = []): Answer => ({ status: 402, headers, body })
+
+  test('keeps the lines of a field apart', async () => {
+    const lines: Answer['headers'] = [
+      ['www-authenticate', 'Payment id="a"'],
+      ['www-authenticate', 'Payment id="b"'],
+      ['www-authenticate', 'Payment id="c"'],
+      ['x-one', '1'],
+    ]
+    const url = await listen((_req, res) => {
+      res.setHeader('x-mine', 'stays')
+      send(res, answer('body', lines))
+    })
+    const { rawHeaders, headers, text } = await call(url, '/')
+    expect(rawHeaders.filter((field) => field === 'www-authenticate')).toHaveLength(3)
+    expect([headers['x-mine'], headers['x-one'], headers['content-length'], text]).toEqual(['stays', '1', '4', 'body'])
+  })
+
+  test.each([
+    ['text', 'é', '2'],
+    ['bytes', Buffer.from('ab'), '2'],
+    ['nothing', null, undefined],
+  ])('knows the length of %s', async (_what, body, length) => {
+    const url = await listen((_req, res) => send(res, { status: 204 + (body ? 198 : 0), headers: [], body }))
+    const { headers, text } = await call(url, '/')
+    expect([headers['content-length'], text]).toEqual([length, body === null ? '' : body.toString()])
+  })
+
+  test('passes a stream on with back-pressure, and cancels it when the client goes', async () => {
+    let pulled = 0
+    let cancelled = false
+    const stream = (): ReadableStream<Uint8Array> =>
+      new ReadableStream({
+        pull(controller) {
+          pulled++
+          controller.enqueue(new Uint8Array(65_536))
+        },
+        cancel() {
+          cancelled = true
+        },
+      })
+    const url = await listen((_req, res) => send(res, answer(stream())))
+    const { socket, read } = await dial(url, 'GET / HTTP/1.1')
+    await read('HTTP/1.1 402')
+    socket.pause()
+    await pause(200)
+    const before = pulled
+    await pause(100)
+    expect(pulled).toBe(before)
+    socket.resetAndDestroy()
+    await until(() => cancelled)
+  })
+
+  test('ends a stream, and gives none for HEAD', async () => {
+    const url = await listen((_req, res) => send(res, answer(new Blob(['abc']).stream())))
+    expect((await call(url, '/')).text).toBe('abc')
+    expect((await call(url, '/', { method: 'HEAD' })).text).toBe('')
+  })
+
+  test('breaks the connection when a stream fails', async () => {
+    const failing = (): ReadableStream<Uint8Array> => new ReadableStream({ start: (controller) => controller.error(new Error('no')) })
+    const url = await listen((_req, res) => send(res, answer(failing())))
+    await expect(call(url, '/')).rejects.toThrow()
+  })
+})
+
+describe('incoming', () => {
+  test('speaks of TLS where the socket is encrypted', async () => {
+    const res = { destroyed: false } as ServerResponse
+    const shown = (socket: object): string => incoming({ method: 'GET', url: '/', rawHeaders: [], socket } as never, res).transport
+    expect(shown({ encrypted: true, remoteAddress: '203.0.113.1' })).toBe('tls')
+    for (const remoteAddress of ['127.0.0.1', '127.8.9.1', '::1', '::ffff:127.0.0.1']) expect(shown({ remoteAddress })).toBe('loopback')
+    for (const remoteAddress of ['10.0.0.1', '::ffff:10.0.0.1', '2001:db8::1', '1127.0.0.1', undefined]) expect(shown({ remoteAddress })).toBe('plain')
+  })
+
+  test('signal stays quiet when the answer is complete', async () => {
+    let signal: AbortSignal | undefined
+    const url = await listen((req, res) => {
+      signal = incoming(req, res).signal
+      res.end('x')
+    })
+    await call(url, '/')
+    await pause(20)
+    expect(signal?.aborted).toBe(false)
+  })
+})
+
+describe('readBody', () => {
+  async function read(limit: number, patience?: number): Promise<{ url: string; reasons: unknown[] }> {
+    const reasons: unknown[] = []
+    const url = await listen(async (req, res) => {
+      try {
+        await readBody(req, limit, patience)
+        reasons.push('read')
+      } catch (error) {
+        reasons.push((error as { reason: string }).reason)
+        send(res, { status: 400, headers: [], body: null })
+      }
+    })
+    return { url, reasons }
+  }
+
+  test('gives up on a slow body', async () => {
+    const { url, reasons } = await read(1000, 50)
+    const { socket, read: wait } = await dial(url, 'POST / HTTP/1.1\r\ncontent-length: 10')
+    socket.write('12345')
+    await wait('HTTP/1.1 400')
+    expect(reasons).toEqual(['too-slow'])
+    socket.destroy()
+  })
+
+  test('knows a body that broke off', async () => {
+    const { url, reasons } = await read(1000)
+    const { socket } = await dial(url, 'POST / HTTP/1.1\r\ntransfer-encoding: chunked')
+    socket.write('5\r\n12345\r\n')
+    await pause(30)
+    socket.resetAndDestroy()
+    await until(() => reasons.length > 0)
+    expect(reasons).toEqual(['broken'])
+  })
+
+  test('stops taking a chunked body where the limit is passed', async () => {
+    let held = 0
+    const url = await listen(async (req) => {
+      await readBody(req, 100_000).catch(() => undefined)
+      await pause(100)
+      held = req.readableLength
+    })
+    const { socket } = await dial(url, 'POST / HTTP/1.1\r\ntransfer-encoding: chunked')
+    for (let i = 0; i < 50; i++) socket.write(`10000\r\n${'x'.repeat(65_536)}\r\n`)
+    await until(() => held > 0)
+    expect(held).toBeLessThan(300_000)
+    socket.resetAndDestroy()
+  })
+
+  test('is memoised, and judges each limit', async () => {
+    const seen: unknown[] = []
+    const url = await listen(async (req, res) => {
+      const first = await readBody(req, 10)
+      seen.push(first.length, (await readBody(req, 10)) === first, await readBody(req, 2).catch(({ reason }) => reason))
+      for await (const chunk of req) seen.push(String(chunk))
+      seen.push((await readBody(req, 10)) === first)
+      res.end()
+    })
+    await call(url, '/', { method: 'POST', body: 'abc' })
+    expect(seen).toEqual([3, true, 'too-large', 'abc', true])
+  })
+
+  test.each([
+    [
+      'async iteration',
+      async (req: IncomingMessage) => {
+        let text = ''
+        for await (const chunk of req) text += String(chunk)
+        return text
+      },
+    ],
+    [
+      'events',
+      async (req: IncomingMessage) => {
+        let text = ''
+        req.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
+        await once(req, 'end')
+        return text
+      },
+    ],
+  ])('gives the bytes back to %s, whenever it starts', async (_how, consume) => {
+    const url = await listen(async (req, res) => {
+      await readBody(req, 1_000_000)
+      await pause(Number(req.headers['x-wait']))
+      res.end(await consume(req))
+    })
+    for (const wait of ['0', '20'])
+      for (const body of ['a', 'b'.repeat(300_000)])
+        expect((await call(url, '/', { method: 'POST', headers: { 'x-wait': wait }, body })).text).toBe(body)
+  })
+})
+
+describe('watch', () => {
+  async function guarded(gate: FakeGate, handler: Handler): Promise<string> {
+    return listen(async (req, res) => {
+      const opening = await gate(incoming(req, res))
+      const decision = opening.kind === 'admit' ? await opening.admit() : opening
+      if (decision.kind === 'respond') return send(res, decision.answer)
+      if (decision.kind === 'proceed') watch(res, decision.grant)
+      handler(req, res)
+    })
+  }
+
+  test('an answer on a connection that stays open is reported as often as it is given', async () => {
+    const gate = fakeGate()
+    const url = await guarded(gate, (_req, res) => res.end('x'))
+    const { socket, read } = await dial(url, 'GET /1 HTTP/1.1\r\nx-paid: 1')
+    await read('\r\n\r\nx')
+    socket.write('GET /2 HTTP/1.1\r\nx-paid: 1\r\nHost: h\r\n\r\n')
+    await until(() => gate.finished.length === 2)
+    expect(gate.shown.map(({ target }) => target)).toEqual(['/1', '/2'])
+    socket.destroy()
+  })
+
+  test('lists and numbers stay what they are', async () => {
+    const gate = fakeGate({ keeps: 100 })
+    const url = await guarded(gate, (_req, res) => {
+      res.setHeader('x-number', 5)
+      res.writeHead(200, ['Set-Cookie', 'a=1', 'Set-Cookie', 'b=2'] as never)
+      res.end('x')
+    })
+    const { headers } = await call(url, '/', { headers: paid })
+    expect([headers['set-cookie'], headers['x-number']]).toEqual([['a=1', 'b=2'], '5'])
+    expect(gate.kept[0]?.headers.filter(([name]) => name.toLowerCase() === 'set-cookie')).toHaveLength(2)
+  })
+
+  test('HTTP/2 answers get their headers and their end', async () => {
+    const gate = fakeGate({ keeps: 100 })
+    const http2 = createHttp2Server((req, res) => {
+      void (async () => {
+        const opening = await gate(incoming(req as never, res as never))
+        const decision = opening.kind === 'admit' ? await opening.admit() : opening
+        if (decision.kind === 'respond') return send(res as never, decision.answer)
+        if (decision.kind === 'proceed') watch(res as never, decision.grant)
+        res.end('x')
+      })()
+    }).listen(0, '127.0.0.1')
+    await once(http2, 'listening')
+    const session = connectHttp2(`http://127.0.0.1:${String((http2.address() as AddressInfo).port)}`)
+    const ask = async (headers: Record<string, string>): Promise<Record<string, unknown>> => {
+      const stream = session.request({ ':path': '/', ...headers })
+      stream.resume()
+      const [got] = (await once(stream, 'response')) as [Record<string, unknown>]
+      await once(stream, 'close')
+      return got
+    }
+    expect((await ask({}))[':status']).toBe(402)
+    expect(await ask(paid)).toMatchObject({ ':status': 200, 'payment-receipt': 'receipt', 'cache-control': 'private' })
+    await until(() => gate.finished.length > 0)
+    expect(gate.finished).toEqual([{ status: 200, reached: 'all' }])
+    session.close()
+    http2.close()
+  })
+})
