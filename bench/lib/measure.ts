@@ -120,15 +120,6 @@ export function cpuTime(): number {
   return user + system
 }
 
-/** Collects all garbage, and waits until the collector's own threads are quiet. Needs `--expose-gc`. */
-export async function settleHeap(): Promise<void> {
-  const collect = (globalThis as { gc?: () => void }).gc
-  if (!collect) throw new Error('start this with --expose-gc')
-  collect()
-  collect()
-  await new Promise((resolve) => setTimeout(resolve, 100))
-}
-
 /** Throws unless it holds: a measurement of something that does not work is worse than none. */
 export function check(holds: unknown, otherwise: string): asserts holds {
   if (!holds) throw new Error(`mis-measured: ${otherwise}`)

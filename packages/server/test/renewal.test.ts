@@ -78,6 +78,115 @@ test('rule 5: no lease is renewed after its payment has ended', async () => {
   expect((await shop.ledger.transfers()).length).toBe(1)
 })
 
+test('rule 5: `payment.signal` fires when the store cannot be reached for as long as the lease', async () => {
+  const store = faulty(memoryStore({ now }))
+  const shop = seller({ now, store })
+  await shop.fund()
+  const gate = shop.charge(PRICE)
+  const ask = await buy(shop, gate)
+  let aborted = 0
+  const running = drive(gate, ask, async ({ payment } = never()) => {
+    payment.signal.addEventListener('abort', () => (aborted = Date.now()))
+    await new Promise((resolve) => setTimeout(resolve, 60_000))
+    return {}
+  })
+  await pass(1)
+  const start = Date.now()
+  store.fail(1, 'before', 'lasting')
+  await pass(20_000)
+  expect(aborted).toBe(0)
+  await pass(20_000)
+  expect(aborted - start).toBeGreaterThan(20_000)
+  expect(aborted - start).toBeLessThanOrEqual(33_000)
+  store.repair()
+  await pass(30_000)
+  expect((await running).status).toBe(200)
+})
+
+test.each([1, 2, 3])('rules 5 14: a store that fails at the claims (%i) leaves no lease that renews itself for ever', async (nth) => {
+  const store = faulty(memoryStore({ now }))
+  const shop = seller({ now, store })
+  await shop.fund()
+  const gate = shop.charge(PRICE)
+  const ask = await buy(shop, gate, { headers: { 'idempotency-key': 'k' } })
+  store.fail(nth + 1, 'before', 'lasting')
+  expect(wait(await drive(gate, ask))).toEqual([503, '1'])
+  await pass(3_000)
+  store.repair()
+  await pass(120_000)
+  expect((await drive(gate, ask)).status).toBe(200)
+})
+
+test('rules 5 14: a refusal that cannot be recorded leaves no lease that renews itself for ever', async () => {
+  const store = faulty(memoryStore({ now }))
+  const shop = seller({ now, store })
+  await shop.fund()
+  const gate = shop.charge(PRICE)
+  const ask = await buy(shop, gate)
+  shop.faults.next('settle', 'decline')
+  // get, claim, proof; then the deletion fails.
+  store.fail(4, 'before', 'lasting')
+  expect(wait(await drive(gate, ask))).toEqual([503, '1'])
+  await pass(3_000)
+  store.repair()
+  await pass(120_000)
+  expect((await drive(gate, ask)).status).toBe(200)
+  expect((await shop.ledger.transfers()).length).toBe(1)
+})
+
+test('rule 14: "settled" that cannot be written runs no handler and leaves no lease that renews itself for ever', async () => {
+  const store = faulty(memoryStore({ now }))
+  const shop = seller({ now, store })
+  await shop.fund()
+  const gate = shop.charge(PRICE)
+  const ask = await buy(shop, gate)
+  let starts = 0
+  store.fail(4, 'before', 'lasting')
+  expect(wait(await drive(gate, ask, () => (starts++, {})))).toEqual([503, '1'])
+  expect([starts, (await shop.ledger.transfers()).length]).toEqual([0, 1])
+  await pass(3_000)
+  store.repair()
+  await pass(120_000)
+  expect((await drive(gate, ask, () => (starts++, {}))).status).toBe(200)
+  expect([starts, (await shop.ledger.transfers()).length]).toEqual([1, 1])
+})
+
+test('rules 7 14, A15: "delivered" is written again while the lease lasts, and the answer is not held up or changed', async () => {
+  const store = faulty(memoryStore({ now }))
+  const shop = seller({ now, store })
+  await shop.fund()
+  const gate = shop.charge(PRICE)
+  const ask = await buy(shop, gate)
+  const running = drive(gate, ask, () => {
+    store.fail(1, 'before', 'lasting')
+    return {}
+  })
+  await pass(20_000)
+  store.repair()
+  await pass(6_000)
+  expect((await running).status).toBe(200)
+  expect((await drive(gate, ask)).status).toBe(402)
+})
+
+test('A15: "delivered" that could not be written in time costs one more delivery at most, and it is counted', async () => {
+  const store = faulty(memoryStore({ now }))
+  const shop = seller({ now, store })
+  await shop.fund()
+  const gate = shop.charge(PRICE)
+  const ask = await buy(shop, gate)
+  const running = drive(gate, ask, () => {
+    store.fail(1, 'before', 'lasting')
+    return {}
+  })
+  await pass(40_000)
+  expect((await running).status).toBe(200)
+  store.repair()
+  let attempt = 0
+  expect((await drive(gate, ask, (grant) => ((attempt = grant!.payment.attempt), {}))).status).toBe(200)
+  expect(attempt).toBe(2)
+  expect((await drive(gate, ask)).status).toBe(402)
+})
+
 function never(): never {
   throw new Error('the handler runs for a payment only')
 }

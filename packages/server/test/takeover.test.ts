@@ -7,7 +7,7 @@ import { formatCredential } from '@mppkit/core'
 import { describe, expect, test, vi } from 'vitest'
 import { openCounter, type Point, type TradeName } from './lib/counter.ts'
 import { buy, drive, fakeClock, persist, PRICE, seller, type Reply, type SellerOptions } from './lib/harness.ts'
-import { freezer } from './lib/points.ts'
+import { deferred, freezer } from './lib/points.ts'
 
 /** Two instances on one store, one ledger and one clock. */
 async function pair(options: SellerOptions = {}) {
@@ -91,8 +91,8 @@ test.each(['claimed', 'proof-claimed', 'key-claimed'] as const)('rules 4 5, A3: 
 test('rule 5, C7: frozen in the handler past the lease: redeemed elsewhere, and the late end of the first is not written', async () => {
   const { clock, first, gates } = await pair()
   const ask = await buy(first, gates[0])
-  const started = Promise.withResolvers<AbortSignal>()
-  const go = Promise.withResolvers<void>()
+  const started = deferred<AbortSignal>()
+  const go = deferred()
   const running = drive(gates[0], ask, async (grant) => {
     started.resolve(grant!.payment.signal)
     await go.promise

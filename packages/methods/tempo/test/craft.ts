@@ -17,12 +17,20 @@ export type Draft = Partial<TxEnvelopeTempo.TxEnvelopeTempo>
 
 /** The memo of a challenge. */
 export const memoFor = (made: Offer, clientId?: string): Hex =>
-  formatMemo({ realm: made.challenge.realm, challengeId: made.challenge.id, ...(clientId === undefined ? {} : { clientId }) }, hashText)
+  formatMemo(
+    {
+      realm: made.challenge.realm,
+      challengeId: made.challenge.id,
+      ...(clientId === undefined ? {} : { clientId }),
+    },
+    hashText,
+  )
 
 export const isMemoFor = (made: Offer) => memoOf({ realm, challengeId: made.challenge.id }, hashText)
 
 /** Transfers as a transaction makes them. */
-export const transfers = (legs: readonly Leg[], currency: string = usd) => legs.map((leg) => transferCall(currency as Hex, leg))
+export const transfers = (legs: readonly Leg[], currency: string = usd) =>
+  legs.map((leg) => transferCall(currency as Hex, leg))
 
 /** The transfer that an honest buyer of an unsplit challenge would make. */
 export const honest = (made: Offer, over: Partial<Leg> = {}): Leg => ({
@@ -50,11 +58,15 @@ export const draft = (over: Draft = {}): TxEnvelopeTempo.TxEnvelopeTempo => ({
 export async function sign(account: SigningAccount, over: Draft): Promise<Hex> {
   const envelope = draft(over)
   if (envelope.feePayerSignature === null) delete envelope.feeToken
-  const signature = SignatureEnvelope.from(await account.sign!({ hash: TxEnvelopeTempo.getSignPayload(envelope) }))
+  const signature = SignatureEnvelope.from(
+    await account.sign!({ hash: TxEnvelopeTempo.getSignPayload(envelope) }),
+  )
   return TxEnvelopeTempo.serialize(envelope, { signature })
 }
 
-export const transaction = (signature: string): { payload: JsonObject } => ({ payload: { type: 'transaction', signature } })
+export const transaction = (signature: string): { payload: JsonObject } => ({
+  payload: { type: 'transaction', signature },
+})
 
 export const open = (signature: string) => TxEnvelopeTempo.deserialize(signature as `0x76${string}`)
 

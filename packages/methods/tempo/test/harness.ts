@@ -42,7 +42,12 @@ export interface Offer {
 export async function offer(
   seller: Seller,
   terms: Terms,
-  options: { lifetime?: number; issued?: number; realm?: string; request?: (request: JsonObject) => JsonObject } = {},
+  options: {
+    lifetime?: number
+    issued?: number
+    realm?: string
+    request?: (request: JsonObject) => JsonObject
+  } = {},
 ): Promise<Offer> {
   const issued = options.issued ?? Math.floor(Date.now() / 1000)
   const quoted = seller.quote(terms)
@@ -56,11 +61,16 @@ export async function offer(
     expires: formatTime(issued + (options.lifetime ?? 300)),
     opaque,
   }
-  const id = await binding.sign([bound.realm, bound.method, bound.intent, request, bound.expires, '', opaque].join('|'))
+  const id = await binding.sign(
+    [bound.realm, bound.method, bound.intent, request, bound.expires, '', opaque].join('|'),
+  )
   return { challenge: { id, ...bound }, request: decodeRequest(request), issued }
 }
 
-export const buyerContext = (now: () => number = Date.now): ClientContext => ({ now, signal: new AbortController().signal })
+export const buyerContext = (now: () => number = Date.now): ClientContext => ({
+  now,
+  signal: new AbortController().signal,
+})
 
 export interface Credential {
   payload: JsonObject
@@ -74,7 +84,11 @@ export async function pay(buyer: ClientMethod, { challenge, request }: Offer): P
   // A journal keeps it as text.
   const kept = JSON.parse(JSON.stringify(prepared)) as Prepared
   await buyer.send?.(kept, buyerContext())
-  return { payload: buyer.payload(kept), ...(kept.source === undefined ? {} : { source: kept.source }), prepared: kept }
+  return {
+    payload: buyer.payload(kept),
+    ...(kept.source === undefined ? {} : { source: kept.source }),
+    prepared: kept,
+  }
 }
 
 export interface Admission {
@@ -118,8 +132,14 @@ export class Till {
     return Promise.resolve().then(() => this.seller.parse(payload, made.challenge, made.request))
   }
 
-  async verify(made: Offer, credential: { payload: JsonObject; source?: string }): Promise<{ payer?: string }> {
-    return this.seller.verify(await this.parse(made, credential.payload), this.context(made, credential.source))
+  async verify(
+    made: Offer,
+    credential: { payload: JsonObject; source?: string },
+  ): Promise<{ payer?: string }> {
+    return this.seller.verify(
+      await this.parse(made, credential.payload),
+      this.context(made, credential.source),
+    )
   }
 
   async admit(made: Offer, credential: { payload: JsonObject; source?: string }): Promise<Admission> {
@@ -152,13 +172,17 @@ export async function doubt(work: Promise<unknown>): Promise<Error> {
   try {
     await work
   } catch (error) {
-    if (error instanceof PaymentError || !(error instanceof Error)) throw new Error('refused', { cause: error })
+    if (error instanceof PaymentError || !(error instanceof Error))
+      throw new Error('refused', { cause: error })
     return error
   }
   throw new Error('accepted')
 }
 
-type Fault = (method: string, params: any[]) => 'pass' | 'hang' | 'reset' | 'reset-after' | 'hang-after' | { error: object } | { result: unknown }
+type Fault = (
+  method: string,
+  params: any[],
+) => 'pass' | 'hang' | 'reset' | 'reset-after' | 'hang-after' | { error: object } | { result: unknown }
 
 /** A proxy before the node: counts what passes, and breaks when told to. */
 export interface Proxy {
@@ -184,11 +208,20 @@ export async function startProxy(target: string): Promise<Proxy> {
         response.end(JSON.stringify({ jsonrpc: '2.0', id, ...fault }))
         return
       }
-      const answer = await fetch(target, { method: 'POST', headers: { 'content-type': 'application/json' }, body })
-      const text = await answer.text()
-      if (fault === 'reset-after') return void request.socket.destroy()
-      if (fault === 'hang-after') return
-      response.writeHead(answer.status, { 'content-type': 'application/json' }).end(text)
+      try {
+        const answer = await fetch(target, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body,
+        })
+        const text = await answer.text()
+        if (fault === 'reset-after') return void request.socket.destroy()
+        if (fault === 'hang-after') return
+        response.writeHead(answer.status, { 'content-type': 'application/json' }).end(text)
+      } catch {
+        // The chain has stopped while a test that is over still waited.
+        request.socket.destroy()
+      }
     })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))

@@ -9,7 +9,19 @@ import { proofHash } from '../src/lib/proof.ts'
 import { tempo as buyers } from '../src/client.ts'
 import { tempo as sellers } from '../src/server.ts'
 import { sign, usdCall } from './craft.ts'
-import { doubt, hex, offer, pay, refusal, startProxy, Till, usd, type Credential, type Proxy, type Terms } from './harness.ts'
+import {
+  doubt,
+  hex,
+  offer,
+  pay,
+  refusal,
+  startProxy,
+  Till,
+  usd,
+  type Credential,
+  type Proxy,
+  type Terms,
+} from './harness.ts'
 
 let chain: LocalTempo
 let proxy: Proxy
@@ -29,7 +41,11 @@ const kinds: [string, () => SigningAccount][] = [
   ['viem', () => privateKeyToAccount(generatePrivateKey())],
   ['secp256k1', () => Account.fromSecp256k1(generatePrivateKey())],
   ['P-256', () => Account.fromP256(generatePrivateKey())],
-  ['passkey', () => Account.fromHeadlessWebAuthn(generatePrivateKey(), { rpId: 'localhost', origin: 'http://localhost' })],
+  [
+    'passkey',
+    () =>
+      Account.fromHeadlessWebAuthn(generatePrivateKey(), { rpId: 'localhost', origin: 'http://localhost' }),
+  ],
 ]
 const forms = ['v3', 'draft'] as const
 
@@ -37,30 +53,45 @@ async function shop(terms: Terms = { amount: '0' }, options: Parameters<typeof o
   const seller = sellers.charge({ recipient: chain.accounts[1]!.address, chainId: 1337, rpcUrl: proxy.url })
   return { till: new Till(seller), made: await offer(seller, terms, options) }
 }
-const buyer = (account: SigningAccount, proof: 'v3' | 'draft' = 'v3') => buyers.charge({ account, chainId: 1337, rpcUrl: proxy.url, proof })
-const withSignature = (credential: Credential, signature: string): Credential => ({ ...credential, payload: { type: 'proof', signature } })
+const buyer = (account: SigningAccount, proof: 'v3' | 'draft' = 'v3') =>
+  buyers.charge({ account, chainId: 1337, rpcUrl: proxy.url, proof })
+const withSignature = (credential: Credential, signature: string): Credential => ({
+  ...credential,
+  payload: { type: 'proof', signature },
+})
 
 describe.each(kinds)('%s accounts', (_, make) => {
-  test.each(forms)('TC-048 TC-050 TC-051 TC-055 TC-056 TC-057 prove who they are by %s, for nothing and without a call', async (form) => {
-    const { till, made } = await shop({ amount: '0', externalId: 'login' })
-    const account = make()
-    const credential = await pay(buyer(account, form), made)
-    expect(credential.payload).toEqual({ type: 'proof', signature: expect.stringMatching(/^0x[0-9a-f]+$/) })
-    expect(credential.source).toBe(`did:pkh:eip155:1337:${account.address}`)
-    const { receipt, payer, parsed } = await till.admit(made, credential)
-    expect(payer).toBe(account.address.toLowerCase())
-    expect(receipt).toMatchObject({ status: 'success', method: 'tempo', reference: made.challenge.id, externalId: 'login' })
-    expect(parsed.key).toBe(`proof:${made.challenge.id}`)
-    expect(proxy.calls).toEqual([])
-  })
+  test.each(forms)(
+    'TC-048 TC-050 TC-051 TC-055 TC-056 TC-057 prove who they are by %s, for nothing and without a call',
+    async (form) => {
+      const { till, made } = await shop({ amount: '0', externalId: 'login' })
+      const account = make()
+      const credential = await pay(buyer(account, form), made)
+      expect(credential.payload).toEqual({ type: 'proof', signature: expect.stringMatching(/^0x[0-9a-f]+$/) })
+      expect(credential.source).toBe(`did:pkh:eip155:1337:${account.address}`)
+      const { receipt, payer, parsed } = await till.admit(made, credential)
+      expect(payer).toBe(account.address.toLowerCase())
+      expect(receipt).toMatchObject({
+        status: 'success',
+        method: 'tempo',
+        reference: made.challenge.id,
+        externalId: 'login',
+      })
+      expect(parsed.key).toBe(`proof:${made.challenge.id}`)
+      expect(proxy.calls).toEqual([])
+    },
+  )
 
   test.each(forms)('TC-055 A-26 a %s proof with one bit flipped is none', async (form) => {
     const { till, made } = await shop()
     const credential = await pay(buyer(make(), form), made)
     const signature = credential.payload['signature'] as string
     for (const at of [10, 70, signature.length - 10]) {
-      const flipped = signature.slice(0, at) + (parseInt(signature[at]!, 16) ^ 1).toString(16) + signature.slice(at + 1)
-      expect((await refusal(till.admit(made, withSignature(credential, flipped)))).code).toMatch(/verification-failed|malformed-credential/)
+      const flipped =
+        signature.slice(0, at) + (parseInt(signature[at]!, 16) ^ 1).toString(16) + signature.slice(at + 1)
+      expect((await refusal(till.admit(made, withSignature(credential, flipped)))).code).toMatch(
+        /verification-failed|malformed-credential/,
+      )
     }
   })
 })
@@ -78,35 +109,66 @@ describe('turns away', () => {
   test('A-26 a proof for another realm', async () => {
     const { till, made } = await shop()
     const elsewhere = { ...made, challenge: { ...made.challenge, realm: 'evil.example' } }
-    expect((await refusal(till.admit(made, await pay(buyer(account), elsewhere)))).code).toBe('verification-failed')
+    expect((await refusal(till.admit(made, await pay(buyer(account), elsewhere)))).code).toBe(
+      'verification-failed',
+    )
   })
 
-  test.each(forms)('A-26 TC-050 TC-053 TC-054 TC-056 a %s proof of somebody else, of nobody, of another chain', async (form) => {
-    const { till, made } = await shop()
-    const credential = await pay(buyer(account, form), made)
-    const other = privateKeyToAccount(generatePrivateKey()).address
-    for (const source of [`did:pkh:eip155:1337:${other}`, `did:pkh:eip155:4217:${account.address}`, account.address, '']) {
-      expect((await refusal(till.admit(made, { ...credential, source }))).code).toBe('verification-failed')
-    }
-    const { source: _, ...anonymous } = credential
-    expect((await refusal(till.admit(made, anonymous as Credential))).code).toBe('verification-failed')
-  })
+  test.each(forms)(
+    'A-26 TC-050 TC-053 TC-054 TC-056 a %s proof of somebody else, of nobody, of another chain',
+    async (form) => {
+      const { till, made } = await shop()
+      const credential = await pay(buyer(account, form), made)
+      const other = privateKeyToAccount(generatePrivateKey()).address
+      for (const source of [
+        `did:pkh:eip155:1337:${other}`,
+        `did:pkh:eip155:4217:${account.address}`,
+        account.address,
+        '',
+      ]) {
+        expect((await refusal(till.admit(made, { ...credential, source }))).code).toBe('verification-failed')
+      }
+      const { source: _, ...anonymous } = credential
+      expect((await refusal(till.admit(made, anonymous as Credential))).code).toBe('verification-failed')
+    },
+  )
 
   test('TC-052 a proof for another chain', async () => {
     const { till, made } = await shop()
     const tools = await heavy()
-    const identity = { chainId: 4217, account: hex(account.address.toLowerCase()), challengeId: made.challenge.id, realm: made.challenge.realm }
+    const identity = {
+      chainId: 4217,
+      account: hex(account.address.toLowerCase()),
+      challengeId: made.challenge.id,
+      realm: made.challenge.realm,
+    }
     for (const form of forms) {
       const signature = await account.sign({ hash: proofHash(form, identity, tools) })
-      const credential = { payload: { type: 'proof', signature }, source: `did:pkh:eip155:1337:${account.address}` }
+      const credential = {
+        payload: { type: 'proof', signature },
+        source: `did:pkh:eip155:1337:${account.address}`,
+      }
       expect((await refusal(till.admit(made, credential))).code).toBe('verification-failed')
     }
   })
 
   test('what is no signature', async () => {
     const { till, made } = await shop()
-    for (const signature of ['0x', '0x00', 'ab', 7, undefined, `0x${'ab'.repeat(5000)}`, `0x05${'c0'.repeat(10)}`]) {
-      const { code } = await refusal(till.admit(made, { payload: { type: 'proof', signature } as never, source: `did:pkh:eip155:1337:${account.address}` }))
+    for (const signature of [
+      '0x',
+      '0x00',
+      'ab',
+      7,
+      undefined,
+      `0x${'ab'.repeat(5000)}`,
+      `0x05${'c0'.repeat(10)}`,
+    ]) {
+      const { code } = await refusal(
+        till.admit(made, {
+          payload: { type: 'proof', signature } as never,
+          source: `did:pkh:eip155:1337:${account.address}`,
+        }),
+      )
       expect(code).toMatch(/malformed-credential|verification-failed/)
     }
   })
@@ -132,18 +194,30 @@ describe('access keys', () => {
     expect(proxy.calls).toEqual(['eth_call'])
 
     const expiry = Math.floor(Date.now() / 1000) + 3600
-    const keyAuthorization = await root.signKeyAuthorization(key, { chainId: 1337n, expiry, limits: [{ token: hex(usd), limit: 1_000_000n }] } as never)
-    const raw = await sign(key, { calls: [usdCall(hex(chain.accounts[1]!.address), 1n)], keyAuthorization, gas: 8_000_000n } as never)
+    const keyAuthorization = await root.signKeyAuthorization(key, {
+      chainId: 1337n,
+      expiry,
+      limits: [{ token: hex(usd), limit: 1_000_000n }],
+    } as never)
+    const raw = await sign(key, {
+      calls: [usdCall(hex(chain.accounts[1]!.address), 1n)],
+      keyAuthorization,
+      gas: 8_000_000n,
+    } as never)
     expect((await chain.rpc('eth_sendRawTransactionSync', [raw])).status).toBe('0x1')
     expect((await till.admit(made, credential)).payer).toBe(root.address.toLowerCase())
 
     // Not by the draft's form, which does not say for whom the key signs.
     const again = await offer(till.seller, { amount: '0' })
-    expect((await refusal(till.admit(again, await pay(buyer(key, 'draft'), again)))).code).toBe('verification-failed')
+    expect((await refusal(till.admit(again, await pay(buyer(key, 'draft'), again)))).code).toBe(
+      'verification-failed',
+    )
     // Not for another account of the same key.
     const victim = Account.fromSecp256k1(generatePrivateKey())
     const rogue = Account.fromSecp256k1(generatePrivateKey(), { access: victim })
-    expect((await refusal(till.admit(again, await pay(buyer(rogue), again)))).code).toBe('verification-failed')
+    expect((await refusal(till.admit(again, await pay(buyer(rogue), again)))).code).toBe(
+      'verification-failed',
+    )
     // Not after the key has expired.
     till.now = () => Date.now() + 3_700_000
     expect((await refusal(till.admit(again, await pay(buyer(key), again)))).code).toBe('verification-failed')
@@ -162,7 +236,9 @@ test('the buyer’s find: a proof moves nothing', async () => {
   const { made } = await shop()
   const account = privateKeyToAccount(generatePrivateKey())
   const { prepared } = await pay(buyer(account), made)
-  expect(await buyer(account).find!(prepared, { now: Date.now, signal: new AbortController().signal })).toBe('not-moved')
+  expect(await buyer(account).find!(prepared, { now: Date.now, signal: new AbortController().signal })).toBe(
+    'not-moved',
+  )
   const cost = buyer(account).cost(made.challenge, made.request)
   expect(cost.most.amount).toBe(0n)
   expect(cost.recipients).toEqual([chain.accounts[1]!.address as Hex])

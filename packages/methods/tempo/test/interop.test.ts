@@ -21,12 +21,18 @@ const kinds = {
   'viem account': () => privateKeyToAccount(generatePrivateKey()),
   'secp256k1 of viem/tempo': () => Account.fromSecp256k1(generatePrivateKey()),
   P256: () => Account.fromP256(generatePrivateKey()),
-  passkey: () => Account.fromHeadlessWebAuthn(generatePrivateKey(), { rpId: 'localhost', origin: 'http://localhost' }),
+  passkey: () =>
+    Account.fromHeadlessWebAuthn(generatePrivateKey(), { rpId: 'localhost', origin: 'http://localhost' }),
 }
 
-async function answer(made: Offer, account: ReturnType<(typeof kinds)[keyof typeof kinds]>, mode?: 'pull' | 'push'): Promise<Credential> {
+async function answer(
+  made: Offer,
+  account: ReturnType<(typeof kinds)[keyof typeof kinds]>,
+  mode?: 'pull' | 'push',
+): Promise<Credential> {
   const local = { ...tempoLocalnet, rpcUrls: { default: { http: [chain.url] } } }
-  const getClient = () => createClient({ account, chain: local, transport: http(chain.url), pollingInterval: 50 })
+  const getClient = () =>
+    createClient({ account, chain: local, transport: http(chain.url), pollingInterval: 50 })
   const method = mppx.charge({ account, getClient, ...(mode && { mode }) } as never)
   const challenge = { ...made.challenge, request: made.request, opaque: decodeOpaque(made.challenge.opaque!) }
   const header = (await method.createCredential({ challenge, context: {} } as never)) as string
@@ -39,26 +45,31 @@ describe.each(Object.entries(kinds))('the mppx client with a %s pays', (_, make)
     ['pull, sponsored', { sponsored: true }, undefined],
     ['pull, splits', { splits: true }, 'pull'],
     ['push', {}, 'push'],
-  ] as const)('%s', async (_name, { sponsored = false, splits = false }: { sponsored?: boolean; splits?: boolean }, mode) => {
-    const account = make()
-    await chain.fund(account.address, 10_000_000n)
-    const merchant = chain.accounts[1]!.address
-    const seller = sellers.charge({
-      recipient: merchant,
-      chainId: 1337,
-      rpcUrl: chain.url,
-      ...(sponsored && { feePayer: { account: privateKeyToAccount(chain.accounts[2]!.privateKey as `0x${string}`) } }),
-      ...(splits && { splits: [{ amount: '0.001', recipient: chain.accounts[3]!.address }] }),
-    })
-    const till = new Till(seller)
-    const made = await offer(seller, { amount: '0.01' })
-    const before = await chain.balance(merchant)
-    const { receipt, payer } = await till.admit(made, await answer(made, account, mode))
-    expect(await chain.balance(merchant)).toBe(before + (splits ? 9_000n : 10_000n))
-    expect(payer).toBe(account.address.toLowerCase())
-    expect(receipt.reference).toMatch(/^0x[0-9a-f]{64}$/)
-    if (sponsored) expect(await chain.balance(account.address)).toBe(10_000_000n - 10_000n)
-  })
+  ] as const)(
+    '%s',
+    async (_name, { sponsored = false, splits = false }: { sponsored?: boolean; splits?: boolean }, mode) => {
+      const account = make()
+      await chain.fund(account.address, 10_000_000n)
+      const merchant = chain.accounts[1]!.address
+      const seller = sellers.charge({
+        recipient: merchant,
+        chainId: 1337,
+        rpcUrl: chain.url,
+        ...(sponsored && {
+          feePayer: { account: privateKeyToAccount(chain.accounts[2]!.privateKey as `0x${string}`) },
+        }),
+        ...(splits && { splits: [{ amount: '0.001', recipient: chain.accounts[3]!.address }] }),
+      })
+      const till = new Till(seller)
+      const made = await offer(seller, { amount: '0.01' })
+      const before = await chain.balance(merchant)
+      const { receipt, payer } = await till.admit(made, await answer(made, account, mode))
+      expect(await chain.balance(merchant)).toBe(before + (splits ? 9_000n : 10_000n))
+      expect(payer).toBe(account.address.toLowerCase())
+      expect(receipt.reference).toMatch(/^0x[0-9a-f]{64}$/)
+      if (sponsored) expect(await chain.balance(account.address)).toBe(10_000_000n - 10_000n)
+    },
+  )
 
   test('nothing, and proves its identity', async () => {
     const account = make()
@@ -90,24 +101,38 @@ describe.each(Object.entries(kinds))('an mppx server is paid by a %s', (_, make)
           currency: '0x20c0000000000000000000000000000000000000',
           recipient: merchant,
           getClient: () => createClient({ chain: local, transport: http(chain.url), pollingInterval: 50 }),
-          ...(terms.sponsored && { feePayer: privateKeyToAccount(chain.accounts[2]!.privateKey as `0x${string}`) }),
+          ...(terms.sponsored && {
+            feePayer: privateKeyToAccount(chain.accounts[2]!.privateKey as `0x${string}`),
+          }),
           ...(terms.splits && { splits: [{ amount: '0.001', recipient: chain.accounts[3]!.address }] }),
         } as never),
       ],
     })
     const ask = async (authorization?: string) =>
       (server as any).charge({ amount: terms.amount })(
-        new Request('http://shop.example.com/photo', authorization === undefined ? {} : { headers: { authorization } }),
+        new Request(
+          'http://shop.example.com/photo',
+          authorization === undefined ? {} : { headers: { authorization } },
+        ),
       )
     const first = await ask()
     const [challenge] = parseChallenges(first.challenge.headers.get('www-authenticate')).challenges
     const request = decodeRequest(challenge!.request)
     // mppx lets the node try out the whole transaction, which anvil takes for the creation of a contract: ours is too little gas for that.
-    const buyer = buyers.charge({ account, chainId: 1337, rpcUrl: chain.url, clientId: 'mppkit', gas: 1_000_000n, ...(mode && { mode }) })
+    const buyer = buyers.charge({
+      account,
+      chainId: 1337,
+      rpcUrl: chain.url,
+      clientId: 'mppkit',
+      gas: 1_000_000n,
+      ...(mode && { mode }),
+    })
     expect(buyer.supports!(challenge!, request)).toBe(true)
     const prepared = await buyer.prepare(challenge!, request, buyerContext())
     await buyer.send!(prepared, buyerContext())
-    const second = await ask(formatCredential({ challenge: challenge!, payload: buyer.payload(prepared), source: prepared.source! }))
+    const second = await ask(
+      formatCredential({ challenge: challenge!, payload: buyer.payload(prepared), source: prepared.source! }),
+    )
     expect(second.status).toBe(200)
     const receipt = parseReceipt(second.withReceipt(new Response('')).headers.get('payment-receipt'))
     expect(receipt.method).toBe('tempo')

@@ -10,13 +10,24 @@ import { keccak256 } from '../src/lib/keccak.ts'
 import { formatMemo, isTagged, memoOf } from '../src/lib/memo.ts'
 import { proofHash } from '../src/lib/proof.ts'
 import { Sealed } from '../src/lib/sealed.ts'
-import { matchLegs, memoTopic, readTransfers, type Leg, type Log, type Transfer } from '../src/lib/transfers.ts'
+import {
+  matchLegs,
+  memoTopic,
+  readTransfers,
+  type Leg,
+  type Log,
+  type Transfer,
+} from '../src/lib/transfers.ts'
 import { legsOf, readRequest, readSource, total } from '../src/lib/charge/wire.ts'
 import { hashText } from './craft.ts'
 import { alphaUsd, hex, transferTopic, usd } from './harness.ts'
 import { inspect } from 'node:util'
 
-const [A, B, C] = ['a', 'b', 'c'].map((letter) => hex(`0x${letter.repeat(40)}`)) as [`0x${string}`, `0x${string}`, `0x${string}`]
+const [A, B, C] = ['a', 'b', 'c'].map((letter) => hex(`0x${letter.repeat(40)}`)) as [
+  `0x${string}`,
+  `0x${string}`,
+  `0x${string}`,
+]
 const memo = (n: number) => hex(`0x${n.toString(16).padStart(64, '0')}`)
 
 describe('keccak', () => {
@@ -33,9 +44,13 @@ describe('memo', () => {
 
   test('is what deployed software writes and reads', () => {
     // Taken from a transaction of mppx 0.11.0 for this realm and id.
-    expect(formatMemo(bound, hashText)).toBe('0xef1ed712011ece072f76bd8b82350e000000000000000000001128fb265e760d')
+    expect(formatMemo(bound, hashText)).toBe(
+      '0xef1ed712011ece072f76bd8b82350e000000000000000000001128fb265e760d',
+    )
     // keccak256("me") begins with these ten bytes.
-    expect(formatMemo({ ...bound, clientId: 'me' }, hashText).slice(32, 52)).toBe(viemKeccak(toHex('me')).slice(2, 22))
+    expect(formatMemo({ ...bound, clientId: 'me' }, hashText).slice(32, 52)).toBe(
+      viemKeccak(toHex('me')).slice(2, 22),
+    )
   })
 
   test('is recognised for its challenge and realm only, whatever the client calls itself', () => {
@@ -51,7 +66,12 @@ describe('memo', () => {
 })
 
 describe('proof', () => {
-  const identity = { chainId: 1337, account: A, challengeId: 'kM9xPqWvT2nJrHsY4aDfEb', realm: 'api.example.com' }
+  const identity = {
+    chainId: 1337,
+    account: A,
+    challengeId: 'kM9xPqWvT2nJrHsY4aDfEb',
+    realm: 'api.example.com',
+  }
 
   test('TC-052 the typed data of the draft', async () => {
     const typed = {
@@ -99,7 +119,12 @@ describe('calls', () => {
       { recipient: B, amount: 7n },
       { recipient: C, amount: (1n << 256n) - 1n, memo: memo(1) },
     ]
-    expect(readCalls(legs.map((leg) => transferCall(usd, leg)), usd)).toEqual(legs)
+    expect(
+      readCalls(
+        legs.map((leg) => transferCall(usd, leg)),
+        usd,
+      ),
+    ).toEqual(legs)
   })
 
   const good = transferCall(usd, { recipient: B, amount: 7n }).data
@@ -120,10 +145,24 @@ describe('calls', () => {
 
   describe('the purchase of the currency', () => {
     const exchange = '0xdec0000000000000000000000000000000000000'
-    const swap = (over: { token?: string; spender?: string; approved?: bigint; bought?: bigint; most?: bigint; out?: string; at?: string } = {}) => [
+    const swap = (
+      over: {
+        token?: string
+        spender?: string
+        approved?: bigint
+        bought?: bigint
+        most?: bigint
+        out?: string
+        at?: string
+      } = {},
+    ) => [
       {
         to: over.token ?? alphaUsd,
-        data: encodeFunctionData({ abi: Abis.tip20, functionName: 'approve', args: [hex(over.spender ?? exchange), over.approved ?? 12n] }),
+        data: encodeFunctionData({
+          abi: Abis.tip20,
+          functionName: 'approve',
+          args: [hex(over.spender ?? exchange), over.approved ?? 12n],
+        }),
       },
       {
         to: over.at ?? exchange,
@@ -155,26 +194,55 @@ describe('calls', () => {
   })
 })
 
-const log = (topic: string, from: string, to: string, amount: bigint, token: string = usd, note?: string): Log => ({
+const log = (
+  topic: string,
+  from: string,
+  to: string,
+  amount: bigint,
+  token: string = usd,
+  note?: string,
+): Log => ({
   address: token,
-  topics: [topic, `0x${from.slice(2).padStart(64, '0')}`, `0x${to.slice(2).padStart(64, '0')}`, ...(note ? [note] : [])],
+  topics: [
+    topic,
+    `0x${from.slice(2).padStart(64, '0')}`,
+    `0x${to.slice(2).padStart(64, '0')}`,
+    ...(note ? [note] : []),
+  ],
   data: `0x${amount.toString(16).padStart(64, '0')}`,
 })
 const plain = (amount: bigint, to = B, token = usd) => [log(transferTopic, A, to, amount, token)]
-const marked = (amount: bigint, note: string, to = B, token = usd) => [...plain(amount, to, token), log(memoTopic, A, to, amount, token, note)]
+const marked = (amount: bigint, note: string, to = B, token = usd) => [
+  ...plain(amount, to, token),
+  log(memoTopic, A, to, amount, token, note),
+]
 
 describe('events', () => {
   test('A-11 a transfer with memo is one payment, though it is told twice', () => {
-    expect(readTransfers(marked(5n, memo(1)), usd)).toEqual([{ from: A, recipient: B, amount: 5n, memo: memo(1) }])
+    expect(readTransfers(marked(5n, memo(1)), usd)).toEqual([
+      { from: A, recipient: B, amount: 5n, memo: memo(1) },
+    ])
     expect(readTransfers([...plain(5n), ...marked(5n, memo(1))], usd)).toHaveLength(2)
-    expect(readTransfers([...marked(5n, memo(1)), ...plain(5n)], usd).map((it) => it.memo)).toEqual([memo(1), undefined])
-    expect(readTransfers([...marked(5n, memo(1)), ...marked(5n, memo(2))], usd).map((it) => it.memo)).toEqual([memo(1), memo(2)])
+    expect(readTransfers([...marked(5n, memo(1)), ...plain(5n)], usd).map((it) => it.memo)).toEqual([
+      memo(1),
+      undefined,
+    ])
+    expect(readTransfers([...marked(5n, memo(1)), ...marked(5n, memo(2))], usd).map((it) => it.memo)).toEqual(
+      [memo(1), memo(2)],
+    )
   })
 
   test('a memo without its transfer is no payment, nor is one told of another transfer', () => {
     expect(readTransfers([log(memoTopic, A, B, 5n, usd, memo(1))], usd)).toEqual([])
-    expect(readTransfers([...plain(5n), log(memoTopic, A, B, 6n, usd, memo(1))], usd)).toEqual([{ from: A, recipient: B, amount: 5n }])
-    expect(readTransfers([...plain(5n), ...plain(1n, B, alphaUsd), log(memoTopic, A, B, 5n, usd, memo(1))], usd)[0]!.memo).toBeUndefined()
+    expect(readTransfers([...plain(5n), log(memoTopic, A, B, 6n, usd, memo(1))], usd)).toEqual([
+      { from: A, recipient: B, amount: 5n },
+    ])
+    expect(
+      readTransfers(
+        [...plain(5n), ...plain(1n, B, alphaUsd), log(memoTopic, A, B, 5n, usd, memo(1))],
+        usd,
+      )[0]!.memo,
+    ).toBeUndefined()
   })
 
   test('A-03 TC-081 other tokens do not count', () => {
@@ -184,7 +252,11 @@ describe('events', () => {
 
 describe('legs', () => {
   const own = (it: string) => it === memo(42)
-  const leg = (recipient: string, amount: bigint, note?: string): Leg => ({ recipient: hex(recipient), amount, ...(note && { memo: hex(note) }) })
+  const leg = (recipient: string, amount: bigint, note?: string): Leg => ({
+    recipient: hex(recipient),
+    amount,
+    ...(note && { memo: hex(note) }),
+  })
   const match = (found: Transfer[], ...legs: [Leg, ...Leg[]]) => matchLegs(found, legs, own)
 
   test('TC-035 TC-037 in any order, each from a transfer of its own', () => {
@@ -231,7 +303,12 @@ describe('legs', () => {
       fc.property(fc.array(units, { minLength: 1, maxLength: 10 }), units, (amounts, rest) => {
         const splits = amounts.map((amount) => ({ amount: String(amount), recipient: B }))
         const sum = amounts.reduce((all, amount) => all + amount, 0n)
-        const request = readRequest({ amount: String(sum + rest), currency: usd, recipient: A, methodDetails: { splits } })
+        const request = readRequest({
+          amount: String(sum + rest),
+          currency: usd,
+          recipient: A,
+          methodDetails: { splits },
+        })
         const legs = legsOf(request)
         expect(legs[0].amount).toBe(rest)
         expect(total(legs)).toBe(request.amount)
@@ -246,7 +323,13 @@ describe('reading a request', () => {
 
   test('TC-010 TC-011 TC-016 fills in what the draft says', () => {
     expect(readRequest(request)).toEqual({
-      amount: 10n, currency: usd, recipient: A, chainId: 42431, sponsored: false, splits: [], modes: ['pull', 'push'],
+      amount: 10n,
+      currency: usd,
+      recipient: A,
+      chainId: 42431,
+      sponsored: false,
+      splits: [],
+      modes: ['pull', 'push'],
     })
   })
 
@@ -276,15 +359,29 @@ describe('reading a request', () => {
     ['TC-025 a split amount with a dot', details({ splits: [{ amount: '1.0', recipient: B }] })],
     ['TC-026 a split of zero', details({ splits: [{ amount: '0', recipient: B }] })],
     ['TC-030 splits of the whole amount', details({ splits: [{ amount: '10', recipient: B }] })],
-    ['TC-030 splits of more', details({ splits: [{ amount: '9', recipient: B }, { amount: '2', recipient: B }] })],
+    [
+      'TC-030 splits of more',
+      details({
+        splits: [
+          { amount: '9', recipient: B },
+          { amount: '2', recipient: B },
+        ],
+      }),
+    ],
     ['TC-031 no splits', details({ splits: [] })],
-    ['too many splits', details({ splits: Array.from({ length: 11 }, () => ({ amount: '1', recipient: B })) })],
+    [
+      'too many splits',
+      details({ splits: Array.from({ length: 11 }, () => ({ amount: '1', recipient: B })) }),
+    ],
     ['a split to nobody', details({ splits: [{ amount: '1' }] })],
     ['a split with a short memo', details({ splits: [{ amount: '1', recipient: B, memo: '0x00' }] })],
     ['a chain that is text', details({ chainId: '1337' })],
     ['a fee payer that is an address', details({ feePayer: A })],
     ['details that are a list', { ...request, methodDetails: [] }],
-    ['Q-11 zero with splits', { ...request, amount: '0', methodDetails: { splits: [{ amount: '1', recipient: B }] } }],
+    [
+      'Q-11 zero with splits',
+      { ...request, amount: '0', methodDetails: { splits: [{ amount: '1', recipient: B }] } },
+    ],
     ['Q-11 zero with a memo', { ...request, amount: '0', methodDetails: { memo: memo(1) } }],
   ])('refuses %s', (_, broken) => {
     expect(() => readRequest(broken as never)).toThrow(expect.objectContaining({ code: 'invalid-challenge' }))
@@ -292,7 +389,14 @@ describe('reading a request', () => {
 
   test('TC-043 sources are did:pkh', () => {
     expect(readSource(`did:pkh:eip155:1337:${A}`)).toEqual({ chainId: 1337, address: A })
-    for (const source of [A, `did:pkh:eip155:${A}`, `did:pkh:solana:1:${A}`, `did:pkh:eip155:01:${A}`, `did:pkh:eip155:1:${A}0`, '']) {
+    for (const source of [
+      A,
+      `did:pkh:eip155:${A}`,
+      `did:pkh:solana:1:${A}`,
+      `did:pkh:eip155:01:${A}`,
+      `did:pkh:eip155:1:${A}0`,
+      '',
+    ]) {
       expect(readSource(source)).toBeUndefined()
     }
   })
@@ -301,7 +405,12 @@ describe('reading a request', () => {
 describe('what must not be printed', () => {
   test('shows itself to nothing', () => {
     const sealed = new Sealed('0xsecret')
-    for (const text of [JSON.stringify({ sealed }), inspect({ sealed }), `${sealed}`, inspect(sealed, { showHidden: true })]) {
+    for (const text of [
+      JSON.stringify({ sealed }),
+      inspect({ sealed }),
+      `${sealed}`,
+      inspect(sealed, { showHidden: true }),
+    ]) {
       expect(text).not.toContain('secret')
     }
     expect(sealed.reveal()).toBe('0xsecret')

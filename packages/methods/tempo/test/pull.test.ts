@@ -6,8 +6,33 @@ import type { Hex } from '../src/lib/address.ts'
 import { keccak256 } from '../src/lib/keccak.ts'
 import { tempo as buyers } from '../src/client.ts'
 import { tempo as sellers } from '../src/server.ts'
-import { draft, expiring, honest, isMemoFor, memoFor, open, sign, transaction, transfers, type Draft } from './craft.ts'
-import { alphaUsd, doubt, hex, offer, pay, refusal, startProxy, Till, transferTopic, usd, type Offer, type Proxy, type Terms } from './harness.ts'
+import {
+  draft,
+  expiring,
+  honest,
+  isMemoFor,
+  memoFor,
+  open,
+  sign,
+  transaction,
+  transfers,
+  type Draft,
+} from './craft.ts'
+import {
+  alphaUsd,
+  doubt,
+  hex,
+  offer,
+  pay,
+  refusal,
+  startProxy,
+  Till,
+  transferTopic,
+  usd,
+  type Offer,
+  type Proxy,
+  type Terms,
+} from './harness.ts'
 
 let chain: LocalTempo
 let proxy: Proxy
@@ -37,11 +62,16 @@ afterEach(() => {
   proxy.fault = () => 'pass'
 })
 
-const sell = (over: object = {}) => sellers.charge({ recipient: merchant, chainId: 1337, rpcUrl: proxy.url, ...over })
+const sell = (over: object = {}) =>
+  sellers.charge({ recipient: merchant, chainId: 1337, rpcUrl: proxy.url, ...over })
 const buy = (over: object = {}) => buyers.charge({ account, chainId: 1337, rpcUrl: proxy.url, ...over })
 const now = () => Math.floor(Date.now() / 1000)
 
-async function shop(terms: Terms = { amount: '0.01' }, over: object = {}, options: Parameters<typeof offer>[2] = {}) {
+async function shop(
+  terms: Terms = { amount: '0.01' },
+  over: object = {},
+  options: Parameters<typeof offer>[2] = {},
+) {
   const seller = sell(over)
   const till = new Till(seller)
   const made = await offer(seller, terms, options)
@@ -139,7 +169,9 @@ describe('an honest buyer', () => {
     expect(envelope.feePayerSignature).toBeUndefined()
     expect(envelope.gas).toBe(400_000n)
     await chain.fund(payer, 1_000_000n, alphaUsd)
-    const chosen = open((await pay(buy({ feeToken: alphaUsd, gas: 500_000n }), made)).payload['signature'] as string)
+    const chosen = open(
+      (await pay(buy({ feeToken: alphaUsd, gas: 500_000n }), made)).payload['signature'] as string,
+    )
     expect(chosen).toMatchObject({ feeToken: alphaUsd, gas: 500_000n })
   })
 
@@ -179,14 +211,21 @@ describe('an honest buyer', () => {
 
   test('may carry memos of its own on splits that ask for none', async () => {
     const { till, made } = await shop({ amount: '0.01', splits: [{ amount: '0.001', recipient: other }] })
-    const legs = [honest(made, { amount: 9_000n }), { recipient: other, amount: 1_000n, memo: hex(`0x${'01'.repeat(32)}`) }]
+    const legs = [
+      honest(made, { amount: 9_000n }),
+      { recipient: other, amount: 1_000n, memo: hex(`0x${'01'.repeat(32)}`) },
+    ]
     await present(till, made, { calls: transfers(legs) })
   })
 })
 
 describe('an honest buyer does not pay', () => {
   const ask = async (details: object, request: object = {}) => {
-    const { made } = await shop({ amount: '0.01' }, {}, { request: (it) => ({ ...it, ...request, methodDetails: { chainId: 1337, ...details } }) })
+    const { made } = await shop(
+      { amount: '0.01' },
+      {},
+      { request: (it) => ({ ...it, ...request, methodDetails: { chainId: 1337, ...details } }) },
+    )
     return made
   }
   const split = { amount: '1', recipient: '0x1111111111111111111111111111111111111111' }
@@ -259,7 +298,8 @@ describe('an honest buyer does not pay', () => {
   })
 
   test('asks a node that cannot simulate for the fee only', async () => {
-    proxy.fault = (method) => (method === 'eth_simulateV1' ? { error: { code: -32601, message: 'Method not found' } } : 'pass')
+    proxy.fault = (method) =>
+      method === 'eth_simulateV1' ? { error: { code: -32601, message: 'Method not found' } } : 'pass'
     const { till, made } = await shop()
     await till.admit(made, await pay(buy(), made))
     expect(proxy.calls).toEqual(['eth_simulateV1', 'eth_feeHistory', 'eth_sendRawTransactionSync'])
@@ -274,7 +314,11 @@ const euros = {
 
 describe('turns away', () => {
   /** Nothing is sent, and the merchant gets nothing. */
-  async function refused(make: (made: Offer) => Draft | Promise<Draft>, terms: Terms = { amount: '0.01' }, source?: string): Promise<string> {
+  async function refused(
+    make: (made: Offer) => Draft | Promise<Draft>,
+    terms: Terms = { amount: '0.01' },
+    source?: string,
+  ): Promise<string> {
     const { till, made } = await shop(terms)
     const before = await chain.balance(merchant)
     const { code, detail } = await refusal(present(till, made, await make(made), source))
@@ -303,17 +347,31 @@ describe('turns away', () => {
   test('A-03 TC-034 TC-073 another token', async () => {
     await refused((made) => ({ calls: transfers([honest(made)], alphaUsd) }))
     await refused((made) => ({ calls: transfers([honest(made)], other) }))
-    await refused((made) => ({ calls: [...transfers([honest(made, { amount: 7_000n })]), ...transfers([{ recipient: other, amount: 1_000n }], alphaUsd), ...transfers([{ recipient: third, amount: 2_000n }])] }), split)
+    await refused(
+      (made) => ({
+        calls: [
+          ...transfers([honest(made, { amount: 7_000n })]),
+          ...transfers([{ recipient: other, amount: 1_000n }], alphaUsd),
+          ...transfers([{ recipient: third, amount: 2_000n }]),
+        ],
+      }),
+      split,
+    )
   })
 
   test('A-04 another chain', async () => {
-    expect(await refused((made) => ({ calls: transfers([honest(made)]), chainId: 4217 }))).toMatch(/another chain/)
+    expect(await refused((made) => ({ calls: transfers([honest(made)]), chainId: 4217 }))).toMatch(
+      /another chain/,
+    )
   })
 
   test('A-11 TC-076 a memo that was not asked for, and none where one was', async () => {
     const memo = hex(`0x${'cd'.repeat(32)}`)
     await refused((made) => ({ calls: transfers([honest(made)]) }), { amount: '0.01', memo })
-    await refused(() => ({ calls: transfers([{ recipient: merchant, amount: 10_000n }]) }), { amount: '0.01', memo })
+    await refused(() => ({ calls: transfers([{ recipient: merchant, amount: 10_000n }]) }), {
+      amount: '0.01',
+      memo,
+    })
     await refused((made) => ({ calls: transfers([honest(made, { memo })]) }))
   })
 
@@ -327,15 +385,37 @@ describe('turns away', () => {
   test('A-11 TC-027 TC-040 a memo on another leg', async () => {
     const memo = hex(`0x${'cd'.repeat(32)}`)
     const rest = [{ recipient: third, amount: 2_000n }]
-    await refused((made) => ({ calls: transfers([honest(made, { amount: 7_000n, memo }), { recipient: other, amount: 1_000n }, ...rest]) }), {
-      amount: '0.01',
-      splits: [{ amount: '0.001', recipient: other, memo }, splits()[1]!],
-    })
-    await refused((made) => ({ calls: transfers([{ recipient: merchant, amount: 7_000n }, { recipient: other, amount: 1_000n, memo: memoFor(made) }, ...rest]) }), split)
+    await refused(
+      (made) => ({
+        calls: transfers([
+          honest(made, { amount: 7_000n, memo }),
+          { recipient: other, amount: 1_000n },
+          ...rest,
+        ]),
+      }),
+      {
+        amount: '0.01',
+        splits: [{ amount: '0.001', recipient: other, memo }, splits()[1]!],
+      },
+    )
+    await refused(
+      (made) => ({
+        calls: transfers([
+          { recipient: merchant, amount: 7_000n },
+          { recipient: other, amount: 1_000n, memo: memoFor(made) },
+          ...rest,
+        ]),
+      }),
+      split,
+    )
   })
 
   test('A-12 TC-037 TC-046 TC-077 splits that are merged, short, swapped or missing', async () => {
-    const legs = (made: Offer) => [honest(made, { amount: 7_000n }), { recipient: other, amount: 1_000n }, { recipient: third, amount: 2_000n }]
+    const legs = (made: Offer) => [
+      honest(made, { amount: 7_000n }),
+      { recipient: other, amount: 1_000n },
+      { recipient: third, amount: 2_000n },
+    ]
     const change = (edit: (legs: ReturnType<typeof honest>[]) => ReturnType<typeof honest>[]) =>
       refused((made) => ({ calls: transfers(edit(legs(made))) }), split)
     await change((it) => it.slice(0, 2))
@@ -379,7 +459,8 @@ describe('turns away', () => {
     expect((await doubt(till.verify(made, transaction(signed)))).message).toMatch(/not certain/)
     till.now = () => Date.now() + 60_000
     expect((await doubt(till.verify(made, transaction(signed)))).message).toMatch(/not certain/)
-    proxy.fault = (method) => (method === 'eth_getBlockByNumber' ? { result: { timestamp: `0x${(now() + 60).toString(16)}` } } : 'pass')
+    proxy.fault = (method) =>
+      method === 'eth_getBlockByNumber' ? { result: { timestamp: `0x${(now() + 60).toString(16)}` } } : 'pass'
     expect((await refusal(till.verify(made, transaction(signed)))).detail).toMatch(/no longer valid/)
   })
 
@@ -390,7 +471,9 @@ describe('turns away', () => {
   })
 
   test('TC-023 TC-066 a transaction that waits for a sponsor who was not promised', async () => {
-    expect(await refused((made) => ({ calls: transfers([honest(made)]), feePayerSignature: null }))).toMatch(/pay its own fee/)
+    expect(await refused((made) => ({ calls: transfers([honest(made)]), feePayerSignature: null }))).toMatch(
+      /pay its own fee/,
+    )
   })
 
   test('A-11 a transaction without memo that is older than the challenge', async () => {
@@ -406,7 +489,13 @@ describe('cannot be read', () => {
   const broken = async (edit: (signed: string) => unknown) => {
     const { till, made } = await shop()
     const signed = await sign(account, { calls: transfers([honest(made)]) })
-    expect((await refusal(till.admit(made, { payload: { type: 'transaction', signature: edit(signed) as string } }))).code).toBe('malformed-credential')
+    expect(
+      (
+        await refusal(
+          till.admit(made, { payload: { type: 'transaction', signature: edit(signed) as string } }),
+        )
+      ).code,
+    ).toBe('malformed-credential')
     expect(proxy.calls).toEqual([])
   }
 
@@ -441,7 +530,9 @@ describe('cannot be read', () => {
   test('payloads of no known type', async () => {
     const { till, made } = await shop()
     for (const payload of [{}, { type: 'voucher' }, { type: 7 }, { signature: '0x76' }]) {
-      expect((await refusal(till.admit(made, { payload: payload as never }))).code).toBe('malformed-credential')
+      expect((await refusal(till.admit(made, { payload: payload as never }))).code).toBe(
+        'malformed-credential',
+      )
     }
   })
 })
@@ -457,13 +548,21 @@ describe('the kind first', () => {
   })
 
   test('A-27 TC-048 nothing is paid where a proof is asked for', async () => {
-    expect((await kind({ amount: '0' }, { type: 'transaction', signature: '0x76' })).code).toBe('verification-failed')
-    expect((await kind({ amount: '0' }, { type: 'hash', hash: `0x${'00'.repeat(32)}` })).code).toBe('verification-failed')
+    expect((await kind({ amount: '0' }, { type: 'transaction', signature: '0x76' })).code).toBe(
+      'verification-failed',
+    )
+    expect((await kind({ amount: '0' }, { type: 'hash', hash: `0x${'00'.repeat(32)}` })).code).toBe(
+      'verification-failed',
+    )
   })
 
   test('A-27 TC-070 TC-071 TC-078 TC-082 modes that were not offered', async () => {
-    expect((await kind({ amount: '1', modes: ['push'] }, { type: 'transaction', signature: '0x76' })).code).toBe('verification-failed')
-    expect((await kind({ amount: '1', modes: ['pull'] }, { type: 'hash', hash: `0x${'00'.repeat(32)}` })).code).toBe('verification-failed')
+    expect(
+      (await kind({ amount: '1', modes: ['push'] }, { type: 'transaction', signature: '0x76' })).code,
+    ).toBe('verification-failed')
+    expect(
+      (await kind({ amount: '1', modes: ['pull'] }, { type: 'hash', hash: `0x${'00'.repeat(32)}` })).code,
+    ).toBe('verification-failed')
   })
 
   test('TC-015 the buyer takes the mode that is offered', async () => {
@@ -473,14 +572,26 @@ describe('the kind first', () => {
   })
 
   test('a challenge for another chain, or one that cannot be read, is nobody’s', async () => {
-    const { till, made } = await shop({ amount: '0.01' }, {}, { request: (it) => ({ ...it, methodDetails: { chainId: 4217 } }) })
-    expect((await refusal(till.admit(made, await pay(buyers.charge({ account, chainId: 4217, rpcUrl: proxy.url }), made)))).code).toBe('invalid-challenge')
+    const { till, made } = await shop(
+      { amount: '0.01' },
+      {},
+      { request: (it) => ({ ...it, methodDetails: { chainId: 4217 } }) },
+    )
+    expect(
+      (
+        await refusal(
+          till.admit(made, await pay(buyers.charge({ account, chainId: 4217, rpcUrl: proxy.url }), made)),
+        )
+      ).code,
+    ).toBe('invalid-challenge')
   })
 })
 
 describe('pays once', () => {
   const paid = async (till: Till, made: Offer) => {
-    const { logs } = await chain.rpc('eth_getTransactionReceipt', [(await till.admit(made, await pay(buy(), made))).receipt.reference])
+    const { logs } = await chain.rpc('eth_getTransactionReceipt', [
+      (await till.admit(made, await pay(buy(), made))).receipt.reference,
+    ])
     return logs.filter((log: { topics: string[] }) => log.topics[0] === transferTopic)
   }
 
@@ -491,7 +602,7 @@ describe('pays once', () => {
     const results = await Promise.allSettled(Array.from({ length: 50 }, () => till.admit(made, credential)))
     expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
     expect(await chain.balance(merchant)).toBe(before + 10_000n)
-    expect(await paid(till, (await offer(till.seller, { amount: '0.01' })))).toHaveLength(2)
+    expect(await paid(till, await offer(till.seller, { amount: '0.01' }))).toHaveLength(2)
   })
 
   test('A-05 settling again gives the same receipt, and moves nothing', async () => {
@@ -504,7 +615,9 @@ describe('pays once', () => {
 
   test('A-06 a transaction without memo under another challenge of the same price', async () => {
     const { till, made } = await shop()
-    const signed = transaction(await sign(account, { calls: transfers([{ recipient: merchant, amount: 10_000n }]) }))
+    const signed = transaction(
+      await sign(account, { calls: transfers([{ recipient: merchant, amount: 10_000n }]) }),
+    )
     await till.admit(made, signed)
     const again = await offer(till.seller, { amount: '0.01' })
     expect((await refusal(till.admit(again, signed))).detail).toMatch(/claimed/)
@@ -512,7 +625,10 @@ describe('pays once', () => {
 
   test('A-06 pulled without memo, it cannot be pushed; with one, only for its own challenge', async () => {
     const { till, made } = await shop()
-    const { receipt } = await till.admit(made, transaction(await sign(account, { calls: transfers([{ recipient: merchant, amount: 10_000n }]) })))
+    const { receipt } = await till.admit(
+      made,
+      transaction(await sign(account, { calls: transfers([{ recipient: merchant, amount: 10_000n }]) })),
+    )
     const push = { payload: { type: 'hash', hash: receipt.reference } }
     const again = await offer(till.seller, { amount: '0.01' })
     expect((await refusal(till.admit(again, push))).detail).toMatch(/memo of this challenge/)
@@ -526,18 +642,32 @@ describe('pays once', () => {
 
   test('A-07 every spelling of a transaction has the same key', async () => {
     const { till, made } = await shop()
-    const over = { calls: transfers([honest(made)]), feePayerSignature: null, validBefore: now() + 20 } as const
-    const sponsored = await shop({ amount: '0.01' }, { feePayer: { account: privateKeyToAccount(chain.accounts[2]!.privateKey as Hex) } })
+    const over = {
+      calls: transfers([honest(made)]),
+      feePayerSignature: null,
+      validBefore: now() + 20,
+    } as const
+    const sponsored = await shop(
+      { amount: '0.01' },
+      { feePayer: { account: privateKeyToAccount(chain.accounts[2]!.privateKey as Hex) } },
+    )
     const whole = open(await sign(account, over))
     const { Envelope } = await (await import('../src/lib/heavy.ts')).heavy()
-    const spellings = [Envelope.serialize(whole), Envelope.serialize(whole, { format: 'feePayer', sender: payer })]
+    const spellings = [
+      Envelope.serialize(whole),
+      Envelope.serialize(whole, { format: 'feePayer', sender: payer }),
+    ]
     expect(spellings.map((it) => it.slice(0, 4))).toEqual(['0x76', '0x78'])
-    const keys = await Promise.all(spellings.map(async (it) => (await till.parse(sponsored.made, transaction(it).payload)).key))
+    const keys = await Promise.all(
+      spellings.map(async (it) => (await till.parse(sponsored.made, transaction(it).payload)).key),
+    )
     expect(new Set(keys).size).toBe(1)
     expect(keys[0]).toMatch(/^tx:0x[0-9a-f]{64}$/)
     // Somebody else who signs the same has another one.
     account = privateKeyToAccount(generatePrivateKey())
-    expect((await till.parse(sponsored.made, transaction(await sign(account, over)).payload)).key).not.toBe(keys[0])
+    expect((await till.parse(sponsored.made, transaction(await sign(account, over)).payload)).key).not.toBe(
+      keys[0],
+    )
   })
 
   test('A-07 the mirror image of a signature is no signature', async () => {
@@ -546,7 +676,9 @@ describe('pays once', () => {
     const { signature, ...rest } = open(await sign(account, { calls: transfers([honest(made)]) }))
     const { r, s, yParity } = signature!.signature as { r: bigint; s: bigint; yParity: number }
     const order = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n
-    const mirrored = Envelope.serialize(rest, { signature: { type: 'secp256k1', signature: { r, s: order - s, yParity: 1 - yParity } } })
+    const mirrored = Envelope.serialize(rest, {
+      signature: { type: 'secp256k1', signature: { r, s: order - s, yParity: 1 - yParity } },
+    })
     expect((await refusal(till.admit(made, transaction(mirrored)))).code).toBe('verification-failed')
   })
 
@@ -573,7 +705,10 @@ describe('pays once', () => {
 
   test('A-08 an old transaction of another lane is not taken for a payment', async () => {
     const lane = { nonceKey: 9n, nonce: 0n, validBefore: now() + 290 }
-    const signed = await sign(account, { calls: transfers([{ recipient: merchant, amount: 10_000n }]), ...lane })
+    const signed = await sign(account, {
+      calls: transfers([{ recipient: merchant, amount: 10_000n }]),
+      ...lane,
+    })
     await chain.rpc('eth_sendRawTransactionSync', [signed])
     // Valid until after the challenge was made, yet mined long before it.
     const { till, made } = await shop({ amount: '0.01' }, {}, { issued: now() + 120 })

@@ -6,7 +6,20 @@ import type { Hex } from '../src/lib/address.ts'
 import { tempo as buyers } from '../src/client.ts'
 import { tempo as sellers } from '../src/server.ts'
 import { expiring, honest, memoFor, sign, transfers, type Draft } from './craft.ts'
-import { alphaUsd, doubt, hex, offer, pay, refusal, startProxy, Till, usd, type Offer, type Proxy, type Terms } from './harness.ts'
+import {
+  alphaUsd,
+  doubt,
+  hex,
+  offer,
+  pay,
+  refusal,
+  startProxy,
+  Till,
+  usd,
+  type Offer,
+  type Proxy,
+  type Terms,
+} from './harness.ts'
 
 let chain: LocalTempo
 let proxy: Proxy
@@ -35,8 +48,13 @@ afterEach(() => {
   proxy.fault = () => 'pass'
 })
 
-const buy = (over: object = {}) => buyers.charge({ account, chainId: 1337, rpcUrl: proxy.url, mode: 'push', ...over })
-async function shop(terms: Terms = { amount: '0.01' }, over: object = {}, options: Parameters<typeof offer>[2] = {}) {
+const buy = (over: object = {}) =>
+  buyers.charge({ account, chainId: 1337, rpcUrl: proxy.url, mode: 'push', ...over })
+async function shop(
+  terms: Terms = { amount: '0.01' },
+  over: object = {},
+  options: Parameters<typeof offer>[2] = {},
+) {
   const seller = sellers.charge({ recipient: merchant, chainId: 1337, rpcUrl: proxy.url, ...over })
   return { till: new Till(seller), made: await offer(seller, terms, options) }
 }
@@ -57,7 +75,12 @@ describe('an honest buyer', () => {
     expect(credential.payload).toEqual({ type: 'hash', hash: expect.stringMatching(/^0x[0-9a-f]{64}$/) })
     expect(credential.source).toBe(`did:pkh:eip155:1337:${account.address}`)
     const { receipt, payer: proven, parsed, notes } = await till.admit(made, credential)
-    expect(receipt).toMatchObject({ method: 'tempo', reference: credential.payload['hash'], challengeId: made.challenge.id, externalId: 'order 7' })
+    expect(receipt).toMatchObject({
+      method: 'tempo',
+      reference: credential.payload['hash'],
+      challengeId: made.challenge.id,
+      externalId: 'order 7',
+    })
     expect(proven).toBe(payer)
     expect(parsed.moved).toBe(true)
     expect(await till.seller.find(notes[0]!, till.context(made))).toEqual(receipt)
@@ -92,9 +115,10 @@ describe('an honest buyer', () => {
   })
 
   test('TC-035 TC-038 pays splits, in one transaction, in any order', async () => {
-    const { till, made } = await shop({ amount: '0.01', splits: [{ amount: '0.001', recipient: other }] })
+    const terms = { amount: '0.01', splits: [{ amount: '0.001', recipient: other }] }
+    const { till, made } = await shop(terms)
     await till.admit(made, await pay(buy(), made))
-    const again = await offer(till.seller, { amount: '0.01' })
+    const again = await offer(till.seller, terms)
     const legs = [{ recipient: other, amount: 1_000n }, honest(again, { amount: 9_000n })]
     await present(till, again, { calls: transfers(legs), nonceKey: 5n })
   })
@@ -120,7 +144,9 @@ describe('turns away', () => {
   }
 
   test('A-09 an old payment, and one that ties itself to nothing', async () => {
-    expect(await refused(() => ({ calls: transfers([{ recipient: merchant, amount: 10_000n }]) }))).toMatch(/memo/)
+    expect(await refused(() => ({ calls: transfers([{ recipient: merchant, amount: 10_000n }]) }))).toMatch(
+      /memo/,
+    )
     const another = (await shop()).made
     await refused((made) => ({ calls: transfers([honest(made, { memo: memoFor(another) })]) }))
     await refused((made) => ({ calls: transfers([honest(made, { memo: hex(`0x${'ab'.repeat(32)}`) })]) }))
@@ -131,8 +157,12 @@ describe('turns away', () => {
     const { payload } = await pay(buy(), made)
     const foreign = await offer(till.seller, { amount: '0.01' })
     expect((await refusal(till.admit(foreign, { payload }))).code).toBe('verification-failed')
-    expect((await refusal(till.admit(made, { payload, source: `did:pkh:eip155:1337:${other}` }))).code).toBe('verification-failed')
-    expect((await refusal(till.admit(made, { payload, source: `did:pkh:eip155:4217:${payer}` }))).code).toBe('verification-failed')
+    expect((await refusal(till.admit(made, { payload, source: `did:pkh:eip155:1337:${other}` }))).code).toBe(
+      'verification-failed',
+    )
+    expect((await refusal(till.admit(made, { payload, source: `did:pkh:eip155:4217:${payer}` }))).code).toBe(
+      'verification-failed',
+    )
     expect((await refusal(till.admit(made, { payload, source: 'me' }))).code).toBe('verification-failed')
   })
 
@@ -151,10 +181,17 @@ describe('turns away', () => {
     const feeManager = hex('0xfeec000000000000000000000000000000000000')
     const { till } = await shop()
     const paid = await offer(till.seller, { amount: '0.01' })
-    const mined = await chain.rpc('eth_sendRawTransactionSync', [await sign(account, { calls: transfers([honest(paid)]) })])
+    const mined = await chain.rpc('eth_sendRawTransactionSync', [
+      await sign(account, { calls: transfers([honest(paid)]) }),
+    ])
     const fee = BigInt(mined.logs.at(-1).data)
-    const made = await offer(till.seller, { amount: `0.${String(fee).padStart(6, '0')}`, recipient: feeManager })
-    expect((await refusal(till.admit(made, { payload: { type: 'hash', hash: mined.transactionHash } }))).code).toBe('verification-failed')
+    const made = await offer(till.seller, {
+      amount: `0.${String(fee).padStart(6, '0')}`,
+      recipient: feeManager,
+    })
+    expect(
+      (await refusal(till.admit(made, { payload: { type: 'hash', hash: mined.transactionHash } }))).code,
+    ).toBe('verification-failed')
   })
 
   test('A-01 A-02 A-03 TC-081 another amount, recipient or token', async () => {
@@ -167,14 +204,25 @@ describe('turns away', () => {
 
   test('A-11 A-12 TC-081 one transfer for two legs', async () => {
     const splits = [{ amount: '0.005', recipient: merchant }]
-    await refused((made) => ({ calls: transfers([honest(made, { amount: 5_000n })]) }), { amount: '0.01', splits })
-    await refused((made) => ({ calls: transfers([honest(made, { amount: 10_000n })]) }), { amount: '0.01', splits })
+    await refused((made) => ({ calls: transfers([honest(made, { amount: 5_000n })]) }), {
+      amount: '0.01',
+      splits,
+    })
+    await refused((made) => ({ calls: transfers([honest(made, { amount: 10_000n })]) }), {
+      amount: '0.01',
+      splits,
+    })
   })
 
   test('A-11 the memo of the challenge on a leg that is not the first', async () => {
     const splits = [{ amount: '0.001', recipient: other }]
     await refused(
-      (made) => ({ calls: transfers([{ recipient: merchant, amount: 9_000n }, honest(made, { recipient: other, amount: 1_000n })]) }),
+      (made) => ({
+        calls: transfers([
+          { recipient: merchant, amount: 9_000n },
+          honest(made, { recipient: other, amount: 1_000n }),
+        ]),
+      }),
       { amount: '0.01', splits },
     )
   })
@@ -182,15 +230,24 @@ describe('turns away', () => {
   test('TC-041 two transactions for one payment', async () => {
     const splits = [{ amount: '0.001', recipient: other }]
     const { till, made } = await shop({ amount: '0.01', splits })
-    await chain.rpc('eth_sendRawTransactionSync', [await sign(account, { calls: transfers([{ recipient: other, amount: 1_000n }]) })])
-    expect((await refusal(present(till, made, { calls: transfers([honest(made, { amount: 9_000n })]) }))).code).toBe('verification-failed')
+    await chain.rpc('eth_sendRawTransactionSync', [
+      await sign(account, { calls: transfers([{ recipient: other, amount: 1_000n }]) }),
+    ])
+    expect(
+      (await refusal(present(till, made, { calls: transfers([honest(made, { amount: 9_000n })]) }))).code,
+    ).toBe('verification-failed')
   })
 
   test('TC-069 a paid hash where the server pays the fee, and TC-071 where hashes are not offered', async () => {
     const { made } = await shop()
     const { payload } = await pay(buy(), made)
-    const sponsored = await shop({ amount: '0.01' }, { feePayer: { account: privateKeyToAccount(generatePrivateKey()) } })
-    expect((await refusal(sponsored.till.admit(sponsored.made, { payload }))).code).toBe('verification-failed')
+    const sponsored = await shop(
+      { amount: '0.01' },
+      { feePayer: { account: privateKeyToAccount(generatePrivateKey()) } },
+    )
+    expect((await refusal(sponsored.till.admit(sponsored.made, { payload }))).code).toBe(
+      'verification-failed',
+    )
     const pulled = await shop({ amount: '0.01', modes: ['pull'] })
     expect((await refusal(pulled.till.admit(pulled.made, { payload }))).code).toBe('verification-failed')
   })
@@ -198,7 +255,9 @@ describe('turns away', () => {
   test('TC-047 what is no hash', async () => {
     const { till, made } = await shop()
     for (const hash of [`0x${'00'.repeat(31)}`, `0x${'00'.repeat(33)}`, '00'.repeat(32), 7, undefined]) {
-      expect((await refusal(till.admit(made, { payload: { type: 'hash', hash } as never }))).code).toBe('malformed-credential')
+      expect((await refusal(till.admit(made, { payload: { type: 'hash', hash } as never }))).code).toBe(
+        'malformed-credential',
+      )
     }
   })
 
@@ -223,7 +282,12 @@ describe('does not invite to pay again', () => {
   test('while the node is down, slow or strange', async () => {
     const { till, made } = await shop({ amount: '0.01' }, { rpcTimeout: 300 })
     const { payload } = await pay(buy(), made)
-    for (const fault of ['hang', 'reset', { result: { status: '0x1' } }, { error: { code: -32000, message: 'busy' } }] as const) {
+    for (const fault of [
+      'hang',
+      'reset',
+      { result: { status: '0x1' } },
+      { error: { code: -32000, message: 'busy' } },
+    ] as const) {
       proxy.fault = () => fault
       await doubt(till.admit(made, { payload }))
     }

@@ -33,12 +33,16 @@ describe('the request', () => {
 
   test('TC-010 always names the chain, so that no default has to be guessed', () => {
     expect(tempo.charge({ recipient }).quote({ amount: '1' })['methodDetails']).toEqual({ chainId: 4217 })
-    expect(tempo.charge({ recipient, testnet: true }).quote({ amount: '1' })['methodDetails']).toEqual({ chainId: 42431 })
+    expect(tempo.charge({ recipient, testnet: true }).quote({ amount: '1' })['methodDetails']).toEqual({
+      chainId: 42431,
+    })
   })
 
   test('TC-003 TC-017 TC-018 names the one mode that is left, and no mode where both work', () => {
     const modes = (over: object, terms: object = {}) =>
-      (make(over).quote({ amount: '1', ...terms })['methodDetails'] as Record<string, unknown>)['supportedModes']
+      (make(over).quote({ amount: '1', ...terms })['methodDetails'] as Record<string, unknown>)[
+        'supportedModes'
+      ]
     expect(modes({})).toBeUndefined()
     expect(modes({ modes: ['pull', 'push'] })).toBeUndefined()
     expect(modes({ modes: ['pull'] })).toEqual(['pull'])
@@ -59,19 +63,34 @@ describe('the request', () => {
   })
 
   test('TC-012 TC-013 a memo is 32 bytes, in lower case on the wire', () => {
-    expect(make({ memo: word.toUpperCase().replace('0X', '0x') }).quote({ amount: '1' })['methodDetails']).toMatchObject({ memo: word })
-    for (const memo of ['0x', `0x${'ab'.repeat(31)}`, `0x${'ab'.repeat(33)}`, 'ab'.repeat(32), `0x${'zz'.repeat(32)}`]) {
+    expect(
+      make({ memo: word.toUpperCase().replace('0X', '0x') }).quote({ amount: '1' })['methodDetails'],
+    ).toMatchObject({ memo: word })
+    for (const memo of [
+      '0x',
+      `0x${'ab'.repeat(31)}`,
+      `0x${'ab'.repeat(33)}`,
+      'ab'.repeat(32),
+      `0x${'zz'.repeat(32)}`,
+    ]) {
       expect(() => make({ memo }), memo).toThrow(/32 bytes/)
     }
   })
 
   test('a sponsored one says so', () => {
-    expect(make({ feePayer: sponsor }).quote({ amount: '1' })['methodDetails']).toMatchObject({ feePayer: true })
-    expect(make({ feePayer: sponsor }).quote({ amount: '1', feePayer: false })['methodDetails']).toEqual({ chainId: 1337 })
+    expect(make({ feePayer: sponsor }).quote({ amount: '1' })['methodDetails']).toMatchObject({
+      feePayer: true,
+    })
+    expect(make({ feePayer: sponsor }).quote({ amount: '1', feePayer: false })['methodDetails']).toEqual({
+      chainId: 1337,
+    })
   })
 
   test('a price may differ in currency and recipient', () => {
-    expect(make().quote({ amount: '1', currency: alphaUsd, recipient: other })).toMatchObject({ currency: alphaUsd, recipient: other })
+    expect(make().quote({ amount: '1', currency: alphaUsd, recipient: other })).toMatchObject({
+      currency: alphaUsd,
+      recipient: other,
+    })
   })
 
   test('without an amount checks and writes the rest', () => {
@@ -85,9 +104,16 @@ describe('the request', () => {
 
   test('Q-11 an amount of zero asks for a proof: nothing to sponsor, to mark, to split or to send', () => {
     const seller = make({ feePayer: sponsor, memo: word, splits: [{ amount: '0.1', recipient: other }] })
-    expect(seller.quote({ amount: '0' })).toEqual({ amount: '0', currency: usd, recipient, methodDetails: { chainId: 1337 } })
+    expect(seller.quote({ amount: '0' })).toEqual({
+      amount: '0',
+      currency: usd,
+      recipient,
+      methodDetails: { chainId: 1337 },
+    })
     expect(() => make().quote({ amount: '0', memo: word })).toThrow(/moves nothing/)
-    expect(() => make().quote({ amount: '0.00', splits: [{ amount: '0.1', recipient: other }] })).toThrow(/moves nothing/)
+    expect(() => make().quote({ amount: '0.00', splits: [{ amount: '0.1', recipient: other }] })).toThrow(
+      /moves nothing/,
+    )
   })
 })
 
@@ -122,7 +148,9 @@ describe('splits', () => {
   })
 
   test('go to addresses, with memos of 32 bytes', () => {
-    expect(() => make({ splits: [{ amount: '0.1', recipient: 'merchant.eth' }] })).toThrow(/splits\[0\].recipient/)
+    expect(() => make({ splits: [{ amount: '0.1', recipient: 'merchant.eth' }] })).toThrow(
+      /splits\[0\].recipient/,
+    )
     expect(() => make({ splits: [{ ...split, memo: '0x01' }] })).toThrow(/splits\[0\].memo/)
   })
 })
@@ -156,7 +184,11 @@ describe('options that cannot work stop the boot', () => {
   test.each([
     ['no recipient', { recipient: undefined }, /recipient must be an address/],
     ['a short recipient', { recipient: '0x12' }, /recipient must be an address/],
-    ['a recipient that tokens refuse', { recipient: '0x0000000000000000000000000000000000000000' }, /cannot receive/],
+    [
+      'a recipient that tokens refuse',
+      { recipient: '0x0000000000000000000000000000000000000000' },
+      /cannot receive/,
+    ],
     ['a token as recipient', { recipient: usd }, /cannot receive/],
     ['A-03 a currency that is no token', { currency: other }, /no TIP-20 token/],
     ['an unknown chain without a node', { chainId: 5, rpcUrl: undefined }, /set rpcUrl/],
@@ -168,14 +200,24 @@ describe('options that cannot work stop the boot', () => {
     ['an odd timeout', { rpcTimeout: 0 }, /rpcTimeout/],
     ['a fee payer that is an address', { feePayer: { account: other } }, /feePayer.account/],
     ['a fee payer that cannot sign', { feePayer: { account: { address: other } } }, /cannot sign/],
-    ['a fee payer with a P-256 key', { feePayer: { account: Account.fromP256(generatePrivateKey()) } }, /secp256k1/],
-    ['an access key as fee payer', { feePayer: { account: Account.fromSecp256k1(generatePrivateKey(), { access: other }) } }, /secp256k1/],
+    [
+      'a fee payer with a P-256 key',
+      { feePayer: { account: Account.fromP256(generatePrivateKey()) } },
+      /secp256k1/,
+    ],
+    [
+      'an access key as fee payer',
+      { feePayer: { account: Account.fromSecp256k1(generatePrivateKey(), { access: other }) } },
+      /secp256k1/,
+    ],
     ['a fee token that is none', { feePayer: { ...sponsor, feeToken: other } }, /TIP-20/],
     ['a limit of nothing', { feePayer: { ...sponsor, maxGas: 0n } }, /maxGas/],
     ['a fee of nothing', { feePayer: { ...sponsor, maxFee: '0' } }, /maxFee/],
     ['no failures at all', { feePayer: { ...sponsor, maxFailures: 0 } }, /maxFailures/],
   ])('%s', (_, over, message) => {
-    const options = Object.fromEntries(Object.entries({ ...base, ...over }).filter(([, value]) => value !== undefined))
+    const options = Object.fromEntries(
+      Object.entries({ ...base, ...over }).filter(([, value]) => value !== undefined),
+    )
     expect(() => tempo.charge(options as never)).toThrow(message)
     expect(() => tempo.charge(options as never)).toThrow(TypeError)
   })

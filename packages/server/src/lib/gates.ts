@@ -51,7 +51,8 @@ export interface Gates<Methods extends readonly OnceMethod<never>[] = readonly O
  * @throws TypeError that names the remedy, for every option that cannot work
  */
 export function createGates<const Methods extends readonly OnceMethod<never>[]>(options: MppOptions<Methods>): Gates<Methods> {
-  const { realm, methods, now = Date.now, probe, onError = logError, limits = {} } = options
+  const { realm, methods, now = Date.now, probe, limits = {} } = options
+  const onError = options.onError ? guarded(options.onError) : logError
   checkRealm(realm)
   checkMethods(methods)
   const secrets = typeof options.secret === 'string' ? [options.secret] : (options.secret ?? [])
@@ -66,6 +67,7 @@ export function createGates<const Methods extends readonly OnceMethod<never>[]>(
     realm,
     binding,
     lifecycle,
+    limiter,
     methods,
     credentialHeader: header.toLowerCase() as HttpOptions['credentialHeader'],
     peerOf: createPeerReader(options.trustProxy),
@@ -138,6 +140,17 @@ function transportFault({ transport, forwarded }: Peer, origin: Origin | undefin
   }
   // Plain http from a proxy that ends TLS is what an https origin vouches for; a trusted hop that says http is not.
   return origin?.https && !forwarded ? undefined : PLAIN
+}
+
+/** A listener that fails has failed alone: the payment goes on. */
+function guarded(onError: NonNullable<MppOptions['onError']>): NonNullable<MppOptions['onError']> {
+  return (error, payment) => {
+    try {
+      onError(error, payment)
+    } catch (fault) {
+      logError(fault, payment)
+    }
+  }
 }
 
 function logError(error: unknown, payment?: { id: string }): void {

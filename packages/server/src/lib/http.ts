@@ -19,6 +19,7 @@ import {
 import { problemBody, refusal } from './answer.ts'
 import { createCors, type Cors } from './cors.ts'
 import type { Attempt, FaultPoint, Lifecycle, Verdict } from './lifecycle.ts'
+import type { Limiter } from './limits.ts'
 import type { CompiledPrice, Rail } from './price.ts'
 import { issuedAt, newQuote } from './quote.ts'
 import type { Run } from './run.ts'
@@ -31,6 +32,8 @@ export interface HttpOptions {
   realm: string
   binding: Binding
   lifecycle: Lifecycle
+  /** Counts refused credentials per remote; undefined: no limit. */
+  limiter: Limiter | undefined
   methods: readonly OnceMethod<never>[]
   /** Lower case. */
   credentialHeader: 'authorization' | 'payment-authorization'
@@ -57,7 +60,7 @@ const REQUIRED = problemBody('payment-required', 'This resource must be paid for
 
 /** Translates between HTTP and the lifecycle for one price. */
 export function createHttpGate(options: HttpOptions, price: CompiledPrice): Gate {
-  const { realm, binding, lifecycle, methods, credentialHeader, now, probe } = options
+  const { realm, binding, lifecycle, limiter, methods, credentialHeader, now, probe } = options
   const { rails, amount, lifetime, bindBody, maxBody } = price
   const otherHeader = credentialHeader === 'authorization' ? 'payment-authorization' : 'authorization'
   const headerTail = credentialHeader === 'authorization' ? '' : ', header="Payment-Authorization"'
@@ -97,6 +100,8 @@ export function createHttpGate(options: HttpOptions, price: CompiledPrice): Gate
       if (token === undefined) return await ask(request, scope)
       if (token instanceof PaymentError) return await ask(request, scope, token)
       if (typeof token !== 'string') return respond(token)
+      const seconds = peer.remote === undefined ? 0 : (limiter?.blocked(peer.remote) ?? 0)
+      if (seconds > 0) return respond(refusal(429, 'Too many refused credentials.', [['retry-after', String(seconds)]]))
       if (request.method === 'HEAD') return respond(refusal(409, 'HEAD does not take a payment; send the credential with GET.'))
       if (typeof amount === 'function') return await openComputed(request, scope, token, peer)
       return { kind: 'admit', admit: () => admit(request, scope, token, peer) }
@@ -155,8 +160,18 @@ export function createHttpGate(options: HttpOptions, price: CompiledPrice): Gate
     return decision
   }
 
-  /** Everything about a credential that can be judged without asking anyone. Throws `PaymentError`. */
+  /** `inspect`, counting what is refused: to look at a forged proof may be dear. */
   async function judge(request: Incoming, scope: string, token: string, peer: Peer): Promise<Attempt> {
+    try {
+      return await inspect(request, scope, token, peer)
+    } catch (error) {
+      if (error instanceof PaymentError && peer.remote !== undefined) limiter?.count(peer.remote)
+      throw error
+    }
+  }
+
+  /** Everything about a credential that can be judged without asking anyone. Throws `PaymentError`. */
+  async function inspect(request: Incoming, scope: string, token: string, peer: Peer): Promise<Attempt> {
     const credential = parseCredential(token)
     const { challenge } = credential
     const valid = binding.verify(challenge)
@@ -372,8 +387,6 @@ function answerTo(verdict: Exclude<Verdict, { kind: 'granted' | 'refused' }>): A
       return refusal(409, verdict.detail, verdict.retry ? [RETRY] : [])
     case 'unavailable':
       return refusal(503, verdict.detail, [RETRY])
-    case 'limited':
-      return refusal(429, 'Too many refused credentials.', [['retry-after', String(verdict.seconds)]])
   }
 }
 

@@ -7,10 +7,12 @@ import {
   type OnceMethod,
   type Parsed,
   type PaymentErrorCode,
+  type Receipt,
   type Store,
 } from '@mppkit/core'
+import type { Limiter } from './limits.ts'
 import { createRecovery, type Recovery } from './recovery.ts'
-import { claimFor, claimTtl, Fenced, giveUp, Hold, named, parseRecord, proofKey, reclaimFor, recordKey, unclaim, type Claim, type PaymentRecord } from './record.ts'
+import { claimFor, claimTtl, Fenced, giveUp, Hold, LATE, named, parseRecord, proofKey, reclaimFor, recordKey, unclaim, type Claim, type PaymentRecord } from './record.ts'
 import { createRun, type Run } from './run.ts'
 import { RailContext } from './rail-context.ts'
 import { methodStore, newHolder, sharesPromises } from './runtime.ts'
@@ -66,7 +68,6 @@ export type Verdict =
   | { kind: 'conflict'; retry: boolean; detail: string }
   /** The rail's or the store's fault; already reported. */
   | { kind: 'unavailable'; detail: string }
-  | { kind: 'limited'; seconds: number }
 
 export interface LifecycleOptions {
   realm: string
@@ -75,7 +76,7 @@ export interface LifecycleOptions {
   now(): number
   onError(error: unknown, payment?: { id: string; challengeId: string }): void
   /** Counts refused credentials per remote; undefined: no limit. */
-  limiter?: { blocked(remote: string): number; count(remote: string): void } | undefined
+  limiter?: Limiter | undefined
   hash(text: string): string | Promise<string>
   seal(quote: string, answer: Kept): Promise<string>
   open(quote: string, sealed: string): Promise<Kept | undefined>
@@ -121,16 +122,12 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
 
   /** No record: the credential must be good now. */
   async function fresh(attempt: Attempt): Promise<Verdict | undefined> {
-    const { method, parsed, remote } = attempt
+    const { method, parsed } = attempt
     const expired = now() >= attempt.expires
     const outdated = expired || !attempt.terms()
-    const moved = parsed.moved ?? method.moves === 'before'
+    const moved = (parsed.moved ?? method.moves === 'before') && now() < attempt.expires + LATE * 1000
     if (outdated && !moved) {
       return { kind: 'refused', code: 'invalid-challenge', detail: expired ? 'The challenge has expired.' : 'The challenge was made for other terms than this route asks now.' }
-    }
-    if (remote !== undefined && options.limiter) {
-      const seconds = options.limiter.blocked(remote)
-      if (seconds > 0) return { kind: 'limited', seconds }
     }
     let payer: string | undefined
     try {
@@ -139,11 +136,11 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
       return railFault(attempt, error)
     }
     if (probe) await probe('verified')
-    const hold = await newHold(attempt, payer)
+    const hold = await newHold(attempt, payer, moved, outdated)
     const standing = await hold.take()
     if (standing) return standing.value ? known(attempt, standing) : undefined
     if (probe) await probe('claimed')
-    return proceed(attempt, hold, outdated)
+    return holding(hold, () => proceed(attempt, hold))
   }
 
   /** Some record: the table. */
@@ -167,10 +164,20 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
   }
 
   /** Claims the proof and the key for a quote that is ours, then moves the money. */
-  async function proceed(attempt: Attempt, hold: Hold, outdated: boolean): Promise<Verdict> {
+  async function proceed(attempt: Attempt, hold: Hold): Promise<Verdict> {
     const blocked = await stakeClaims(hold)
     if (blocked) return blocked
-    return settle(attempt, hold, outdated)
+    return settle(attempt, hold)
+  }
+
+  /** No lease outlives a request that has failed. */
+  async function holding(hold: Hold, work: () => Promise<Verdict>): Promise<Verdict> {
+    try {
+      return await work()
+    } catch (error) {
+      await hold.lapse().catch(() => {})
+      throw error
+    }
   }
 
   /** Repeatable by the owner; a claim lost to someone else gives up the earlier ones. */
@@ -188,8 +195,12 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
     let owner = await claimFor(store, claim.keyClaim, claim.quote, ttl)
     if (owner !== undefined && (await isOver(owner))) owner = await reclaimFor(store, claim.keyClaim, owner, claim.quote, ttl)
     if (owner !== undefined) {
-      await unclaim(store, proof, claim.quote)
-      await hold.drop()
+      // Money that is here already is not forgotten: recovery lists it, or its own credential redeems it.
+      if (claim.moved) await hold.lapse()
+      else {
+        await unclaim(store, proof, claim.quote)
+        await hold.drop()
+      }
       return otherPayment(owner)
     }
     if (probe) await probe('key-claimed')
@@ -211,25 +222,30 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
     return entry === undefined || parseRecord(entry).state === 'refunded'
   }
 
-  async function settle(attempt: Attempt, hold: Hold, outdated = false): Promise<Verdict> {
+  async function settle(attempt: Attempt, hold: Hold): Promise<Verdict> {
     try {
-      const receipt = named(await attempt.method.settle(attempt.parsed as never, contextOf(attempt, hold)), hold)
-      if (outdated) {
-        await hold.write({ state: 'unclaimed', receipt, holder: newHolder() }, false)
-        return {
-          kind: 'refused',
-          code: 'invalid-challenge',
-          detail: `The money has arrived (${receipt.reference}), but the challenge no longer holds. It is listed for the seller to return.`,
-        }
-      }
-      await hold.write({ state: 'settled', receipt, started: 1, open: true }, true)
+      const receipt = await attempt.method.settle(attempt.parsed as never, contextOf(attempt, hold))
+      return await paid(hold, named(receipt, hold))
     } catch (error) {
       if (hold.lost || error instanceof Fenced) return BUSY
       if (error instanceof PaymentError) await giveUp(store, hold)
-      else await hold.write({}, false).catch((reason: unknown) => report(reason, attempt))
+      else await hold.lapse().catch((reason: unknown) => report(reason, attempt))
       return railFault(attempt, error)
     }
-    return granted(hold)
+  }
+
+  /** The money is here: the handler starts, or, where the challenge no longer holds, the money is listed. */
+  async function paid(hold: Hold, receipt: Receipt): Promise<Verdict> {
+    if (!hold.claim.late) {
+      await hold.write({ state: 'settled', receipt, started: 1, open: true }, true)
+      return granted(hold)
+    }
+    await hold.write({ state: 'unclaimed', receipt }, false)
+    return {
+      kind: 'refused',
+      code: 'invalid-challenge',
+      detail: `The money has arrived (${receipt.reference}), but the challenge no longer holds. It is listed for the seller to return.`,
+    }
   }
 
   /** A payment whose process died, or whose outcome was unknown. */
@@ -237,22 +253,27 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
     const { claim, ...progress } = record
     const hold = new Hold(store, entry.key, claim, { ...progress, holder: newHolder() }, entry.version, now)
     if (await hold.take()) return undefined
+    return holding(hold, () => takeOver(attempt, hold, record.note))
+  }
+
+  async function takeOver(attempt: Attempt, hold: Hold, note: string | undefined): Promise<Verdict> {
     const blocked = await stakeClaims(hold)
     if (blocked) return blocked
-    if (record.note === undefined) return settle(attempt, hold)
+    if (note === undefined) return settle(attempt, hold)
     try {
-      const found = await attempt.method.find(record.note, contextOf(attempt, hold))
+      const found = await attempt.method.find(note, contextOf(attempt, hold))
       if (found === 'unknown') return await settle(attempt, hold)
       if (found === 'not-moved') {
         await giveUp(store, hold)
         return { kind: 'refused', code: 'verification-failed', detail: 'The payment was not made and can no longer be made.' }
       }
-      await hold.write({ state: 'settled', receipt: named(found, hold), started: 1, open: true }, true)
-      return granted(hold)
+      return await paid(hold, named(found, hold))
     } catch (error) {
       if (hold.lost || error instanceof Fenced) return BUSY
-      await hold.write({}, false).catch((reason: unknown) => report(reason, attempt))
-      return railFault(attempt, error)
+      await hold.lapse().catch((reason: unknown) => report(reason, attempt))
+      // Whatever the rail calls it: what has become of the money is not known.
+      report(error, attempt)
+      return RAIL_DOWN
     }
   }
 
@@ -264,7 +285,7 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
     const next = { ...progress, holder: newHolder(), started: progress.started + 1, open: true, reached }
     const hold = new Hold(store, entry.key, claim, next, entry.version, now)
     if (await hold.take()) return undefined
-    return granted(hold)
+    return holding(hold, () => granted(hold))
   }
 
   async function replay(attempt: Attempt, record: PaymentRecord, detail: string): Promise<Verdict> {
@@ -307,7 +328,7 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
     return new RailContext(parts, hold, (error) => report(error, attempt), probe)
   }
 
-  async function newHold(attempt: Attempt, payer: string | undefined): Promise<Hold> {
+  async function newHold(attempt: Attempt, payer: string | undefined, moved: boolean, late: boolean): Promise<Hold> {
     const { challenge, quote, parsed, idempotencyKey, source } = attempt
     const { description: _, header: __, ...bound } = challenge
     const claim: Claim = {
@@ -319,6 +340,8 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
       attempts: attempt.attempts,
       within: attempt.within,
     }
+    if (moved) claim.moved = true
+    if (late) claim.late = true
     if (payer !== undefined) claim.payer = payer
     if (source !== undefined) claim.source = source
     if (idempotencyKey !== undefined) {

@@ -22,6 +22,10 @@ export interface Claim {
   answerKey?: string | undefined
   /** Nothing is owed: amount zero. */
   zero: boolean
+  /** The money had moved before the credential arrived. */
+  moved?: true | undefined
+  /** The challenge no longer held when the credential came: the money is listed, nothing is delivered. */
+  late?: true | undefined
   /** Unix ms; from the challenge. */
   expires: number
   attempts: number
@@ -56,6 +60,8 @@ export const QUEUE = 'mppkit:payments'
 /** Money that nobody got anything for, until the operator decides. */
 export const UNCLAIMED = 'mppkit:unclaimed'
 const GRACE = 15 * 60
+/** Seconds after `expires` for which money that moved before is still looked at; no record of it may be gone by then. */
+export const LATE = 24 * 60 * 60
 export const KEPT_FOR = 60 * 60
 
 /** The lease is gone: someone else owns the payment now. */
@@ -80,7 +86,7 @@ export function parseRecord(entry: Entry): PaymentRecord {
 
 /** Seconds that claims and finished records must live, so that no clock within five minutes of ours sees the challenge as fresh again. */
 export function claimTtl(claim: Claim, now: number): number {
-  const left = Math.max(Math.ceil((claim.expires - now) / 1000), 0) + GRACE
+  const left = Math.max(Math.ceil((claim.expires - now) / 1000), 0) + GRACE + (claim.moved ? LATE : 0)
   return claim.answerKey ? Math.max(left, KEPT_FOR + GRACE) : left
 }
 
@@ -174,6 +180,12 @@ export class Hold {
     }
   }
 
+  /** Leaves the payment as it stands, so that a retry need not wait. If that cannot be written, the lease runs out by itself. */
+  async lapse(): Promise<void> {
+    this.stop()
+    await this.write({}, false)
+  }
+
   /** Deletes the record, if it is still ours. */
   async drop(): Promise<void> {
     while (this.#writing) await this.#writing
@@ -190,8 +202,12 @@ export class Hold {
 
   /** Prolongs the lease if it is time to. A store that cannot be reached is asked again at the next turn. */
   renew(): void {
-    if (this.#isLost || this.#now() < this.#leasedUntil - LEASE + RENEW) return
-    this.write({}, true).catch(ignore)
+    // A write under way prolongs the lease itself, or gives it up; a renewal behind it would take it back.
+    if (this.#isLost || this.#writing || this.#now() < this.#leasedUntil - LEASE + RENEW) return
+    this.write({}, true).catch(() => {
+      // Nobody has told us, but anybody may have the payment by now.
+      if (this.#now() >= this.#leasedUntil) this.#lost?.abort(new Fenced())
+    })
   }
 
   #lose(): void {

@@ -117,7 +117,7 @@ export function createRecovery(options: LifecycleOptions, stores: ReadonlyMap<st
     const found = progress.note === undefined ? 'not-moved' : await method.find(progress.note, contextOf(hold, method))
     if (found === 'unknown') await hold.write({}, false)
     else if (found === 'not-moved') await giveUp(store, hold)
-    else await hold.write({ state: 'settled', receipt: named(found, hold) }, false)
+    else await hold.write({ state: claim.late ? 'unclaimed' : 'settled', receipt: named(found, hold) }, false)
   }
 
   /** Paid, and nobody came for it in time, or every attempt failed. */

@@ -15,8 +15,8 @@ export interface Freezer {
 export function freezer(): Freezer {
   const passed: FaultPoint[] = []
   let at: FaultPoint | undefined
-  let waiting = Promise.withResolvers<void>()
-  let open = Promise.withResolvers<void>()
+  let waiting = deferred()
+  let open = deferred()
   return {
     passed,
     async probe(point) {
@@ -28,10 +28,21 @@ export function freezer(): Freezer {
     },
     freeze(point) {
       at = point
-      waiting = Promise.withResolvers()
-      open = Promise.withResolvers()
+      waiting = deferred()
+      open = deferred()
     },
     frozen: () => waiting.promise,
     thaw: () => open.resolve(),
   }
+}
+
+export interface Deferred<T> {
+  promise: Promise<T>
+  resolve(value: T): void
+}
+
+export function deferred<T = void>(): Deferred<T> {
+  let resolve: Deferred<T>['resolve'] = () => {}
+  const promise = new Promise<T>((done) => (resolve = done))
+  return { promise, resolve }
 }

@@ -22,7 +22,9 @@ export function checkAccount(account: SigningAccount, what: string): Signing {
     throw new TypeError(`${what} must be an account, e.g. privateKeyToAccount(key) of viem/accounts`)
   }
   if (typeof account.sign !== 'function') {
-    throw new TypeError(`${what} cannot sign by itself: give a local account, e.g. privateKeyToAccount(key) of viem/accounts`)
+    throw new TypeError(
+      `${what} cannot sign by itself: give a local account, e.g. privateKeyToAccount(key) of viem/accounts`,
+    )
   }
   return { address: account.address, sign: (hash) => account.sign!({ hash }) }
 }

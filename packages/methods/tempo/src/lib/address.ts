@@ -41,7 +41,9 @@ export function checkAddress(value: unknown, what: string): Hex {
   const digits = value.slice(2)
   const mixed = digits !== digits.toLowerCase() && digits !== digits.toUpperCase()
   if (mixed && value !== checksum(value)) {
-    throw new TypeError(`${what} ${value} has a wrong checksum: a digit is mistyped, or write it all in lower case`)
+    throw new TypeError(
+      `${what} ${value} has a wrong checksum: a digit is mistyped, or write it all in lower case`,
+    )
   }
   return lower(value)
 }

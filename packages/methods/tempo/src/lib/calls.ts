@@ -21,7 +21,8 @@ const exchange: Hex = '0xdec0000000000000000000000000000000000000'
 /** The call that makes a transfer. */
 export function transferCall(currency: Hex, leg: Leg): { to: Hex; data: Hex } {
   const words = `${word(leg.recipient)}${number(leg.amount)}`
-  const data: Hex = leg.memo === undefined ? `${transfer}${words}` : `${transferWithMemo}${words}${leg.memo.slice(2)}`
+  const data: Hex =
+    leg.memo === undefined ? `${transfer}${words}` : `${transferWithMemo}${words}${leg.memo.slice(2)}`
   return { to: currency, data }
 }
 

@@ -21,8 +21,10 @@ export const drafts = { chainId: testnet } as const
  */
 export function resolveChain(options: { chainId?: number; testnet?: boolean; rpcUrl?: string }): Chain {
   const chainId = options.chainId ?? (options.testnet ? testnet : mainnet)
-  if (!Number.isSafeInteger(chainId) || chainId < 1) throw new TypeError('chainId must be a positive whole number')
-  if (options.testnet && chainId === mainnet) throw new TypeError(`chainId ${mainnet} is not a testnet: drop one of the two`)
+  if (!Number.isSafeInteger(chainId) || chainId < 1)
+    throw new TypeError('chainId must be a positive whole number')
+  if (options.testnet && chainId === mainnet)
+    throw new TypeError(`chainId ${mainnet} is not a testnet: drop one of the two`)
   const rpcUrl = options.rpcUrl ?? known[chainId]
   if (rpcUrl === undefined) throw new TypeError(`chain ${chainId} has no known node: set rpcUrl`)
   let protocol: string

@@ -40,7 +40,8 @@ export async function openTransaction(text: unknown): Promise<SignedTransaction>
     malformed('signature is not a transaction in lower-case hex')
   }
   const bytes = text as Hex
-  if (!bytes.startsWith('0x76') && !bytes.startsWith('0x78')) malformed('only Tempo transactions (0x76, 0x78) can pay')
+  if (!bytes.startsWith('0x76') && !bytes.startsWith('0x78'))
+    malformed('only Tempo transactions (0x76, 0x78) can pay')
   const tools = await heavy()
   const envelope = decode(bytes, tools)
   const { signature, feePayerSignature } = envelope

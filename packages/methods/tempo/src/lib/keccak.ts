@@ -44,7 +44,10 @@ function turn(lane: bigint, by: number): bigint {
 }
 
 /** Where each lane goes and how far it turns (FIPS 202, steps rho and pi). */
-const TARGETS = Array.from({ length: 25 }, (_, i) => Math.floor(i / 5) + 5 * ((2 * (i % 5) + 3 * Math.floor(i / 5)) % 5))
+const TARGETS = Array.from(
+  { length: 25 },
+  (_, i) => Math.floor(i / 5) + 5 * ((2 * (i % 5) + 3 * Math.floor(i / 5)) % 5),
+)
 const TURNS = turns()
 const CONSTANTS = constants()
 

@@ -7,7 +7,13 @@ import type { Rpc } from './rpc.ts'
 import { readSignature } from './signature.ts'
 
 /** Asks the chain whether a key may act for an account now; one call. */
-export async function isActiveKey(rpc: Rpc, account: Hex, key: Hex, now: number, signal?: AbortSignal): Promise<boolean> {
+export async function isActiveKey(
+  rpc: Rpc,
+  account: Hex,
+  key: Hex,
+  now: number,
+  signal?: AbortSignal,
+): Promise<boolean> {
   const returned = await rpc('eth_call', [keyCall(account, key), 'latest'], signal ? { signal } : {})
   return readKey(returned, key, now)
 }
@@ -15,7 +21,8 @@ export async function isActiveKey(rpc: Rpc, account: Hex, key: Hex, now: number,
 /** Reads what the registry returned: type, key, expiry (Unix seconds), limits, revoked. */
 export function readKey(returned: unknown, key: Hex, now: number): boolean {
   const [known, expiry, revoked] = [1, 2, 4].map((n) => returnedWord(returned, n))
-  if (known === undefined || expiry === undefined || revoked === undefined) throw new Error('the node did not tell of an access key')
+  if (known === undefined || expiry === undefined || revoked === undefined)
+    throw new Error('the node did not tell of an access key')
   return known === BigInt(key) && expiry > BigInt(now) && revoked === 0n
 }
 
@@ -23,7 +30,13 @@ export function readKey(returned: unknown, key: Hex, now: number): boolean {
  * Whether the transaction itself brings the account's consent to the key that signed it.
  * @throws PaymentError `verification-failed` if it brings something else under that name.
  */
-export function bringsKey(envelope: TxEnvelopeTempo, account: Hex, key: Hex, now: number, tools: Heavy): boolean {
+export function bringsKey(
+  envelope: TxEnvelopeTempo,
+  account: Hex,
+  key: Hex,
+  now: number,
+  tools: Heavy,
+): boolean {
   const consent = envelope.keyAuthorization
   if (!consent) return false
   const { address, chainId, expiry, signature } = consent
@@ -34,6 +47,10 @@ export function bringsKey(envelope: TxEnvelopeTempo, account: Hex, key: Hex, now
     lower(address) === key &&
     Number(chainId) === envelope.chainId &&
     (expiry === undefined || expiry === null || expiry > now)
-  if (!good) throw new PaymentError('verification-failed', 'The transaction registers an access key that its account did not allow.')
+  if (!good)
+    throw new PaymentError(
+      'verification-failed',
+      'The transaction registers an access key that its account did not allow.',
+    )
   return true
 }

@@ -12,7 +12,10 @@ const anonymous = '0'.repeat(20)
  * The memo that ties a transfer to one challenge:
  * tag (4 bytes), version (1), fingerprint of the realm (10), of the client (10, or zeros), of the challenge id (7).
  */
-export function formatMemo(bound: { realm: string; challengeId: string; clientId?: string }, hash: HashText): Hex {
+export function formatMemo(
+  bound: { realm: string; challengeId: string; clientId?: string },
+  hash: HashText,
+): Hex {
   const client = bound.clientId === undefined ? anonymous : digits(hash(bound.clientId), 10)
   return `${tag}${version}${digits(hash(bound.realm), 10)}${client}${digits(hash(bound.challengeId), 7)}`
 }
@@ -23,7 +26,10 @@ export function isTagged(memo: Hex): boolean {
 }
 
 /** Recognises the memos of one challenge; the client may call itself anything. */
-export function memoOf(bound: { realm: string; challengeId: string }, hash: HashText): (memo: Hex) => boolean {
+export function memoOf(
+  bound: { realm: string; challengeId: string },
+  hash: HashText,
+): (memo: Hex) => boolean {
   const mine = formatMemo(bound, hash)
   const [start, end] = [mine.slice(0, 32), mine.slice(52)]
   return (memo) => memo.length === 66 && memo.startsWith(start) && memo.endsWith(end)

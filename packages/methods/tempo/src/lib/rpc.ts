@@ -3,7 +3,7 @@ export type Rpc = (method: string, params: readonly unknown[], options?: CallOpt
 
 export interface CallOptions {
   signal?: AbortSignal
-  /** Milliseconds; default: as the connection was made. */
+  /** Milliseconds, where that is less than usual. */
   timeout?: number
 }
 
@@ -19,7 +19,11 @@ export class RpcError extends Error {
 
   /** The node does not know the method, or does not offer it. */
   get unknownMethod(): boolean {
-    return this.code === -32601 || this.code === -32004 || /method .*not (found|supported|available|exist)/i.test(this.message)
+    return (
+      this.code === -32601 ||
+      this.code === -32004 ||
+      /method .*not (found|supported|available|exist)/i.test(this.message)
+    )
   }
 }
 
@@ -29,7 +33,7 @@ export class RpcError extends Error {
  */
 export function createRpc(url: string, timeout: number): Rpc {
   return async (method, params, options = {}) => {
-    const deadline = AbortSignal.timeout(options.timeout ?? timeout)
+    const deadline = AbortSignal.timeout(Math.min(options.timeout ?? timeout, timeout))
     const signal = options.signal ? AbortSignal.any([options.signal, deadline]) : deadline
     let response: Response
     let text: string
@@ -51,7 +55,8 @@ export function createRpc(url: string, timeout: number): Rpc {
       const { code, message } = answer.error
       throw new RpcError(method, Number(code ?? 0), String(message ?? 'no reason given'))
     }
-    if (!answer || !('result' in answer)) throw new Error(`the node answered ${method} with status ${response.status} and no result`)
+    if (!answer || !('result' in answer))
+      throw new Error(`the node answered ${method} with status ${response.status} and no result`)
     return answer.result
   }
 }
@@ -77,6 +82,10 @@ function shorten(message: string): string {
 
 /** The reason without the request that some runtimes hang on it. */
 function redacted(error: unknown): string {
-  const { name = 'Error', message = '', cause } = (error ?? {}) as { name?: string; message?: string; cause?: { code?: string } }
+  const {
+    name = 'Error',
+    message = '',
+    cause,
+  } = (error ?? {}) as { name?: string; message?: string; cause?: { code?: string } }
   return `${name}: ${shorten(message)}${cause?.code ? ` (${cause.code})` : ''}`
 }

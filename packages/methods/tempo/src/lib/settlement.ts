@@ -29,9 +29,19 @@ export interface Settlement {
   send(bytes: Hex, hash: Hex, signal?: AbortSignal): Promise<MinedTransaction>
   receipt(hash: Hex, signal?: AbortSignal): Promise<MinedTransaction | undefined>
   /** Looks for transactions of which at most one can be mined, before `validBefore` (Unix seconds) if given. One call if it is found. */
-  find(hashes: readonly Hex[], validBefore: number | undefined, now: number, signal?: AbortSignal): Promise<Outcome>
+  find(
+    hashes: readonly Hex[],
+    validBefore: number | undefined,
+    now: number,
+    signal?: AbortSignal,
+  ): Promise<Outcome>
   /** Looks for the transfer with a memo that is used once, where the hash of its transaction is not known. */
-  findMemo(memo: MemoQuery, validBefore: number, now: number, signal?: AbortSignal): Promise<'moved' | 'never' | 'unknown'>
+  findMemo(
+    memo: MemoQuery,
+    validBefore: number,
+    now: number,
+    signal?: AbortSignal,
+  ): Promise<'moved' | 'never' | 'unknown'>
   /** When the block of a receipt was made, in Unix seconds. No call where the node says it in the receipt. */
   minedAt(mined: MinedTransaction, signal?: AbortSignal): Promise<number>
 }
@@ -58,7 +68,10 @@ export function createSettlement(rpc: Rpc): Settlement {
       return mined ?? (await sendAndPoll(bytes, hash, signal))
     } catch (error) {
       // The node may have taken the bytes and lost the answer, or may know them from before: only the receipt tells.
-      const mined = await rpc('eth_getTransactionReceipt', [hash], { ...within(signal), timeout: 3000 }).catch(() => null)
+      const mined = await rpc('eth_getTransactionReceipt', [hash], {
+        ...within(signal),
+        timeout: 3000,
+      }).catch(() => null)
       const found = readReceipt(mined, hash)
       if (found) return found
       throw error
@@ -66,7 +79,11 @@ export function createSettlement(rpc: Rpc): Settlement {
   }
 
   /** Undefined where the node does not know the method. */
-  async function sendAndWait(bytes: Hex, hash: Hex, signal?: AbortSignal): Promise<MinedTransaction | undefined> {
+  async function sendAndWait(
+    bytes: Hex,
+    hash: Hex,
+    signal?: AbortSignal,
+  ): Promise<MinedTransaction | undefined> {
     try {
       const mined = readReceipt(await rpc('eth_sendRawTransactionSync', [bytes], within(signal)), hash)
       if (!mined) throw new Error('the node answered with the receipt of another transaction')
@@ -90,7 +107,10 @@ export function createSettlement(rpc: Rpc): Settlement {
     throw new Error('the transaction was sent and not mined in time')
   }
 
-  async function firstReceipt(hashes: readonly Hex[], signal?: AbortSignal): Promise<MinedTransaction | undefined> {
+  async function firstReceipt(
+    hashes: readonly Hex[],
+    signal?: AbortSignal,
+  ): Promise<MinedTransaction | undefined> {
     for (const hash of hashes) {
       const mined = await receipt(hash, signal)
       if (mined) return mined
@@ -120,7 +140,11 @@ export function createSettlement(rpc: Rpc): Settlement {
     const { currency, from, to, memo, fromBlock } = query
     const topics = [memoTopic, topicOf(from), topicOf(to), memo]
     const look = async () => {
-      const logs = await rpc('eth_getLogs', [{ address: currency, topics, fromBlock, toBlock: 'latest' }], within(signal))
+      const logs = await rpc(
+        'eth_getLogs',
+        [{ address: currency, topics, fromBlock, toBlock: 'latest' }],
+        within(signal),
+      )
       return Array.isArray(logs) && logs.length > 0
     }
     if (await look()) return 'moved'
@@ -135,7 +159,9 @@ export function createSettlement(rpc: Rpc): Settlement {
   }
 
   async function blockTime(block: string, signal?: AbortSignal): Promise<number> {
-    const found = (await rpc('eth_getBlockByNumber', [block, false], within(signal))) as { timestamp?: string } | null
+    const found = (await rpc('eth_getBlockByNumber', [block, false], within(signal))) as {
+      timestamp?: string
+    } | null
     const time = Number(found?.timestamp)
     if (!Number.isSafeInteger(time)) throw new Error('the node did not say when its block was made')
     return time

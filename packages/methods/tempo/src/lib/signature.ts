@@ -19,8 +19,10 @@ export function readSignature(signature: SignatureEnvelope, hash: Hex, tools: He
   if (signature.type === 'multisig') fail('Multisig accounts cannot be verified yet')
   if (signature.type !== 'keychain') return { account: primitive(signature, hash, tools) }
   // Version 1 does not bind the key's signature to the account: it could be moved to another account of the same key.
-  if (signature.version !== 'v2') fail('The access key signature is of a version that does not name its account')
-  if (signature.inner.type === 'keychain' || signature.inner.type === 'multisig') fail('An access key signs by itself')
+  if (signature.version !== 'v2')
+    fail('The access key signature is of a version that does not name its account')
+  if (signature.inner.type === 'keychain' || signature.inner.type === 'multisig')
+    fail('An access key signs by itself')
   const account = lower(signature.userAddress)
   const bound = tools.keccak(tools.Hex.concat('0x04', hash, account))
   return { account, accessKey: primitive(signature.inner, bound, tools) }
@@ -31,11 +33,13 @@ const halfOrder = 0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b
 
 function primitive(signature: SignatureEnvelope, payload: Hex, { Signatures }: Heavy): Hex {
   let address: Hex | undefined
-  if (signature.type === 'secp256k1' && signature.signature.s > halfOrder) fail('The signature is not in its lower form')
+  if (signature.type === 'secp256k1' && signature.signature.s > halfOrder)
+    fail('The signature is not in its lower form')
   try {
     const claimed = Signatures.extractAddress({ payload, signature })
     // Recovery is the proof; the other kinds have to be checked.
-    const proven = signature.type === 'secp256k1' || Signatures.verify(signature, { address: claimed, payload })
+    const proven =
+      signature.type === 'secp256k1' || Signatures.verify(signature, { address: claimed, payload })
     if (proven) address = lower(claimed)
   } catch {
     // Points off the curve, client data that is no JSON: not a signature.

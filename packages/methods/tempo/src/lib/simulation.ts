@@ -18,7 +18,11 @@ const without = new WeakSet<Rpc>()
  * Tries calls out, one after the other on the same state, and changes nothing. One call to the node;
  * where it cannot do that, one per call, each on its own. (A Tempo transaction as a whole cannot be tried out: nodes answer yes to anything.)
  */
-export async function simulate(rpc: Rpc, calls: readonly Rehearsed[], signal?: AbortSignal): Promise<Result[]> {
+export async function simulate(
+  rpc: Rpc,
+  calls: readonly Rehearsed[],
+  signal?: AbortSignal,
+): Promise<Result[]> {
   const options = signal ? { signal } : {}
   if (!without.has(rpc)) {
     try {
@@ -36,7 +40,8 @@ export async function simulate(rpc: Rpc, calls: readonly Rehearsed[], signal?: A
         return { succeeded: true, returned: await rpc('eth_call', [call, 'latest'], options) }
       } catch (error) {
         // 3: the call was reverted. Anything else says nothing about the call.
-        if (error instanceof RpcError && (error.code === 3 || /revert/i.test(error.message))) return { succeeded: false }
+        if (error instanceof RpcError && (error.code === 3 || /revert/i.test(error.message)))
+          return { succeeded: false }
         throw error
       }
     }),
@@ -45,6 +50,7 @@ export async function simulate(rpc: Rpc, calls: readonly Rehearsed[], signal?: A
 
 function readResults(answer: unknown, expected: number): Result[] {
   const calls = (answer as { calls?: { status?: string; returnData?: string }[] }[] | undefined)?.[0]?.calls
-  if (!Array.isArray(calls) || calls.length !== expected) throw new Error('the node did not tell how the calls went')
+  if (!Array.isArray(calls) || calls.length !== expected)
+    throw new Error('the node did not tell how the calls went')
   return calls.map(({ status, returnData }) => ({ succeeded: status === '0x1', returned: returnData }))
 }

@@ -45,31 +45,44 @@ const expiring = (1n << 256n) - 1n
 /** @throws TypeError saying what is wrong with the options. */
 export function createSponsor(options: Sponsor, chainId: number): Sponsoring {
   const signing = checkSponsor(options.account)
-  const feeToken = options.feeToken === undefined ? pathUsd : checkAddress(options.feeToken, 'feePayer.feeToken')
+  const feeToken =
+    options.feeToken === undefined ? pathUsd : checkAddress(options.feeToken, 'feePayer.feeToken')
   if (!isToken(feeToken)) throw new TypeError('feePayer.feeToken must be a TIP-20 token (0x20c0…)')
   const maxFeePerGas = limit(options.maxFeePerGas ?? 100_000_000_000n, 'maxFeePerGas')
   const maxTip = limit(options.maxPriorityFeePerGas ?? usualTipLimit(chainId), 'maxPriorityFeePerGas')
   const maxGas = options.maxGas === undefined ? undefined : limit(options.maxGas, 'maxGas')
   const maxFee = options.maxFee === undefined ? undefined : limit(parseAmount(options.maxFee, 6), 'maxFee')
   const maxFailures = options.maxFailures ?? 3
-  if (!Number.isInteger(maxFailures) || maxFailures < 1) throw new TypeError('feePayer.maxFailures must be a positive whole number')
+  if (!Number.isInteger(maxFailures) || maxFailures < 1)
+    throw new TypeError('feePayer.maxFailures must be a positive whole number')
   const failures = createFailures(maxFailures)
 
   function check(signed: SignedTransaction, legs: number, now: number): void {
     const { envelope, open, sender } = signed
     const { gas = 0n, maxFeePerGas: price = 0n, maxPriorityFeePerGas: tip = 0n } = envelope
-    if (!open || envelope.feeToken !== undefined) decline('it does not leave fee token and fee payer to the server')
+    if (!open || envelope.feeToken !== undefined)
+      decline('it does not leave fee token and fee payer to the server')
     // Everything that costs without paying: each was seen to multiply the fee.
-    if (envelope.keyAuthorization || envelope.authorizationList?.length || envelope.accessList?.length) decline('it does more than pay')
+    if (envelope.keyAuthorization || envelope.authorizationList?.length || envelope.accessList?.length)
+      decline('it does more than pay')
     if (envelope.calls.length !== legs) decline('it makes other calls than the transfers')
-    if (envelope.nonceKey !== expiring) decline('its nonce is not the expiring one, so that each lane would cost anew')
-    if (gas === 0n || gas > (maxGas ?? 1_000_000n + 300_000n * BigInt(legs))) decline('its gas limit is missing or too high')
+    if (envelope.nonceKey !== expiring)
+      decline('its nonce is not the expiring one, so that each lane would cost anew')
+    if (gas === 0n || gas > (maxGas ?? 1_000_000n + 300_000n * BigInt(legs)))
+      decline('its gas limit is missing or too high')
     if (price === 0n || price > maxFeePerGas || tip > maxTip) decline('its gas price is missing or too high')
-    if (feeOf(gas, price) > (maxFee ?? 50_000n + 20_000n * BigInt(legs - 1))) decline('its fee could become too high')
-    if (failures.tooMany(sender, now)) decline('the last transactions of its sender failed at our cost; pay the fee yourself')
+    if (feeOf(gas, price) > (maxFee ?? 50_000n + 20_000n * BigInt(legs - 1)))
+      decline('its fee could become too high')
+    if (failures.tooMany(sender, now))
+      decline('the last transactions of its sender failed at our cost; pay the fee yourself')
   }
 
-  async function rehearse(signed: SignedTransaction, rpc: Rpc, now: number, signal?: AbortSignal): Promise<void> {
+  async function rehearse(
+    signed: SignedTransaction,
+    rpc: Rpc,
+    now: number,
+    signal?: AbortSignal,
+  ): Promise<void> {
     const { envelope, sender, accessKey } = signed
     const calls = [
       ...envelope.calls.map(({ to, data }) => ({ from: sender, to: lower(to!), data: lower(data!) })),
@@ -79,7 +92,10 @@ export function createSponsor(options: Sponsor, chainId: number): Sponsoring {
     const results = await simulate(rpc, calls, signal)
     const transfers = results.slice(0, envelope.calls.length)
     if (!transfers.every((result) => result.succeeded)) {
-      throw new PaymentError('verification-failed', 'The transfers would fail: the sender lacks the money, or may not send it.')
+      throw new PaymentError(
+        'verification-failed',
+        'The transfers would fail: the sender lacks the money, or may not send it.',
+      )
     }
     const balance = returnedWord(results[transfers.length]?.returned, 0)
     // Our own purse: no fault of the buyer, who must not be asked to pay again.
@@ -108,7 +124,9 @@ function checkSponsor(account: SigningAccount): Signing {
   const signing = checkAccount(account, 'feePayer.account')
   const { keyType = 'secp256k1', source } = account as { keyType?: string; source?: string }
   if (keyType !== 'secp256k1' || source === 'accessKey') {
-    throw new TypeError('feePayer.account must be a secp256k1 account of its own: the chain takes no other fee payer')
+    throw new TypeError(
+      'feePayer.account must be a secp256k1 account of its own: the chain takes no other fee payer',
+    )
   }
   return signing
 }
@@ -119,5 +137,8 @@ function limit(value: bigint, what: string): bigint {
 }
 
 function decline(reason: string): never {
-  throw new PaymentError('verification-failed', `The fee of this transaction is not paid by the server: ${reason}.`)
+  throw new PaymentError(
+    'verification-failed',
+    `The fee of this transaction is not paid by the server: ${reason}.`,
+  )
 }

@@ -45,7 +45,10 @@ export function readTransfers(logs: readonly Log[], currency: Hex): Transfer[] {
       found.push(transfer)
       open = transfer
     } else if (topic === memoTopic && memo !== undefined && before) {
-      const same = before.from === transfer.from && before.recipient === transfer.recipient && before.amount === transfer.amount
+      const same =
+        before.from === transfer.from &&
+        before.recipient === transfer.recipient &&
+        before.amount === transfer.amount
       if (same) before.memo = memo
     }
   }
@@ -65,7 +68,9 @@ export function matchLegs(
 ): { first: Transfer; spare: Transfer[] } | undefined {
   const spare = [...found]
   const take = (leg: Leg, fits: (memo: Hex | undefined) => boolean): Transfer | undefined => {
-    const i = spare.findIndex((it) => it.recipient === leg.recipient && it.amount === leg.amount && fits(it.memo))
+    const i = spare.findIndex(
+      (it) => it.recipient === leg.recipient && it.amount === leg.amount && fits(it.memo),
+    )
     return i < 0 ? undefined : spare.splice(i, 1)[0]
   }
   const [primary, ...splits] = legs
@@ -77,11 +82,13 @@ export function matchLegs(
     if (!taken) return undefined
     if (leg === primary) first = taken
   }
-  first ??= take(primary, (memo) => memo !== undefined && own(memo)) ?? take(primary, (memo) => memo === undefined)
+  first ??=
+    take(primary, (memo) => memo !== undefined && own(memo)) ?? take(primary, (memo) => memo === undefined)
   if (!first) return undefined
   for (const leg of splits) {
     if (leg.memo !== undefined) continue
-    const taken = take(leg, (memo) => memo === undefined) ?? take(leg, (memo) => memo !== undefined && !isTagged(memo))
+    const taken =
+      take(leg, (memo) => memo === undefined) ?? take(leg, (memo) => memo !== undefined && !isTagged(memo))
     if (!taken) return undefined
   }
   return { first, spare }

@@ -57,7 +57,10 @@ export function createWallet(rpc: Rpc, payer: Hex, limits: { maxFeePerGas: bigin
       if (left === undefined) continue
       if (left < need) {
         const [has, wants] = [left, need].map((units) => formatAmount(units, 6))
-        throw new PaymentError('tempo/insufficient-funds', `Account ${payer} has ${has} of ${token}; this payment may take ${wants}.`)
+        throw new PaymentError(
+          'tempo/insufficient-funds',
+          `Account ${payer} has ${has} of ${token}; this payment may take ${wants}.`,
+        )
       }
       known.balances.set(token, left - need)
     }
@@ -73,7 +76,10 @@ export function createWallet(rpc: Rpc, payer: Hex, limits: { maxFeePerGas: bigin
   /** Twice the base fee, so that it may rise while the transaction waits. */
   function priceOf(baseFee: bigint): bigint {
     if (baseFee + tip > maxFeePerGas) {
-      throw new PaymentError('tempo/fee-too-high', `The chain asks ${baseFee} per gas, more than maxFeePerGas allows.`)
+      throw new PaymentError(
+        'tempo/fee-too-high',
+        `The chain asks ${baseFee} per gas, more than maxFeePerGas allows.`,
+      )
     }
     const price = 2n * baseFee + tip
     return price < maxFeePerGas ? price : maxFeePerGas
@@ -88,17 +94,28 @@ export function createWallet(rpc: Rpc, payer: Hex, limits: { maxFeePerGas: bigin
     const block = { calls: calls.map(({ to, data }) => ({ to, input: data })) }
     let answer: unknown
     try {
-      answer = await rpc('eth_simulateV1', [{ blockStateCalls: [block] }, 'latest'], { signal: context.signal })
+      answer = await rpc('eth_simulateV1', [{ blockStateCalls: [block] }, 'latest'], {
+        signal: context.signal,
+      })
     } catch (error) {
       if (error instanceof RpcError) return feesOnly(context)
       throw error
     }
-    const simulated = (answer as { baseFeePerGas?: string; number?: string; calls?: { status?: string; returnData?: string }[] }[])?.[0]
+    const simulated = (
+      answer as {
+        baseFeePerGas?: string
+        number?: string
+        calls?: { status?: string; returnData?: string }[]
+      }[]
+    )?.[0]
     const results = simulated?.calls
     if (!Array.isArray(results) || results.length !== calls.length) return feesOnly(context)
     if (unchecked !== undefined) {
       if (!isUsd(results.at(-1)?.returnData)) {
-        throw new PaymentError('tempo/fee-token', `Fees cannot be paid in ${unchecked}, which is no USD token: set feeToken.`)
+        throw new PaymentError(
+          'tempo/fee-token',
+          `Fees cannot be paid in ${unchecked}, which is no USD token: set feeToken.`,
+        )
       }
       usd.add(unchecked)
     }

@@ -62,18 +62,22 @@ export function charge(options: ChargeOptions): ClientMethod {
   const account = checkAccount(options.account, 'account')
   const payer = lower(account.address)
   const feeToken = options.feeToken === undefined ? undefined : checkAddress(options.feeToken, 'feeToken')
-  if (feeToken !== undefined && !isToken(feeToken)) throw new TypeError('feeToken must be a TIP-20 token (0x20c0…)')
-  if (mode !== undefined && mode !== 'pull' && mode !== 'push') throw new TypeError("mode must be 'pull' or 'push'")
+  if (feeToken !== undefined && !isToken(feeToken))
+    throw new TypeError('feeToken must be a TIP-20 token (0x20c0…)')
+  if (mode !== undefined && mode !== 'pull' && mode !== 'push')
+    throw new TypeError("mode must be 'pull' or 'push'")
   if (proof !== 'v3' && proof !== 'draft') throw new TypeError("proof must be 'v3' or 'draft'")
   const maxFeePerGas = options.maxFeePerGas ?? 50_000_000_000n
   const tip = options.maxPriorityFeePerGas ?? 1_000_000_000n
-  if (maxFeePerGas <= 0n || tip < 0n || tip > maxFeePerGas) throw new TypeError('maxFeePerGas must be positive and cover maxPriorityFeePerGas')
+  if (maxFeePerGas <= 0n || tip < 0n || tip > maxFeePerGas)
+    throw new TypeError('maxFeePerGas must be positive and cover maxPriorityFeePerGas')
   if (options.gas !== undefined && options.gas <= 0n) throw new TypeError('gas must be positive')
   const rpc = createRpc(rpcUrl, rpcTimeout)
   const settlement = createSettlement(rpc)
   const wallet = createWallet(rpc, payer, { maxFeePerGas, tip })
 
-  const gasFor = (request: ChargeRequest) => options.gas ?? 100_000n + 300_000n * BigInt(1 + request.splits.length)
+  const gasFor = (request: ChargeRequest) =>
+    options.gas ?? 100_000n + 300_000n * BigInt(1 + request.splits.length)
 
   /** The request, if it is for us. */
   function read(request: JsonObject): ChargeRequest {
@@ -103,7 +107,8 @@ export function charge(options: ChargeOptions): ClientMethod {
 
     cost(_challenge, request) {
       const charge = read(request)
-      const recipients = charge.amount === 0n ? [charge.recipient] : legsOf(charge).map((leg) => leg.recipient)
+      const recipients =
+        charge.amount === 0n ? [charge.recipient] : legsOf(charge).map((leg) => leg.recipient)
       return {
         // TIP-20 tokens have 6 decimals, all of them.
         most: { amount: most(charge), decimals: 6, currency: charge.currency },
@@ -117,14 +122,30 @@ export function charge(options: ChargeOptions): ClientMethod {
       const source = formatSource(chainId, account.address)
       const base = { method: 'tempo', intent: 'charge', challenge, source }
       if (charge.amount === 0n) {
-        const hash = proofHash(proof, { chainId, account: payer, challengeId: challenge.id, realm: challenge.realm }, await heavy())
+        const hash = proofHash(
+          proof,
+          { chainId, account: payer, challengeId: challenge.id, realm: challenge.realm },
+          await heavy(),
+        )
         return { ...base, data: { type: 'proof', signature: await account.sign(hash) } }
       }
       const chosen = chooseMode(charge, mode)
       const validBefore = endOf(challenge, context)
       const paying = charge.sponsored ? undefined : (feeToken ?? charge.currency)
-      const funds = await wallet.reserve({ currency: charge.currency, amount: charge.amount, gas: gasFor(charge), paying }, context)
-      const payment = await signPayment({ account, charge, challenge, clientId, validBefore, gas: gasFor(charge), feeToken: paying, ...funds })
+      const funds = await wallet.reserve(
+        { currency: charge.currency, amount: charge.amount, gas: gasFor(charge), paying },
+        context,
+      )
+      const payment = await signPayment({
+        account,
+        charge,
+        challenge,
+        clientId,
+        validBefore,
+        gas: gasFor(charge),
+        feeToken: paying,
+        ...funds,
+      })
       return { ...base, data: { ...payment, type: chosen === 'pull' ? 'transaction' : 'hash' } }
     },
 
@@ -132,7 +153,8 @@ export function charge(options: ChargeOptions): ClientMethod {
       const { type, signed, hash } = paymentOf(prepared)
       if (type !== 'hash') return
       const mined = await settlement.send(signed, hash!, context.signal)
-      if (mined.status === '0x0') throw new PaymentError('tempo/reverted', `Transaction ${hash} was reverted: nothing was paid.`)
+      if (mined.status === '0x0')
+        throw new PaymentError('tempo/reverted', `Transaction ${hash} was reverted: nothing was paid.`)
     },
 
     payload(prepared) {
@@ -153,7 +175,9 @@ export function charge(options: ChargeOptions): ClientMethod {
 /** @throws PaymentError `invalid-challenge` if the server does not offer what is wanted. */
 function chooseMode(charge: ChargeRequest, wanted: Mode | undefined): Mode {
   // Sponsored, the server has to sign before anybody can send; prescribed, the memo ties a pushed payment to nothing.
-  const offered = charge.modes.filter((mode) => mode === 'pull' || (!charge.sponsored && charge.memo === undefined))
+  const offered = charge.modes.filter(
+    (mode) => mode === 'pull' || (!charge.sponsored && charge.memo === undefined),
+  )
   const chosen = wanted ?? (offered.includes('pull') ? 'pull' : 'push')
   if (!offered.includes(chosen)) refuse(`it cannot be paid by ${chosen}`)
   return chosen
@@ -164,7 +188,8 @@ function endOf(challenge: Challenge, context: ClientContext): number {
   const now = Math.floor(context.now() / 1000)
   const expires = challenge.expires === undefined ? undefined : parseTime(challenge.expires)
   const end = expires === undefined ? now + lifetime : Math.min(now + lifetime, Math.floor(expires / 1000))
-  if (end < now + least) throw new PaymentError('payment-expired', 'The challenge expires too soon to be paid.')
+  if (end < now + least)
+    throw new PaymentError('payment-expired', 'The challenge expires too soon to be paid.')
   return end
 }
 

@@ -41,7 +41,8 @@ export async function verifyIdentification(
 ): Promise<{ payer: string }> {
   const { source, challenge, signal } = context
   const named = source === undefined ? undefined : readSource(source)
-  if (named?.chainId !== charge.chainId) fail('A proof needs a source: did:pkh:eip155, this chain, the account')
+  if (named?.chainId !== charge.chainId)
+    fail('A proof needs a source: did:pkh:eip155, this chain, the account')
   const tools = await heavy()
   const account = named.address
   const identity = { chainId: charge.chainId, account, challengeId: challenge.id, realm: challenge.realm }
@@ -52,7 +53,8 @@ export async function verifyIdentification(
     const signer = attempt(() => readSignature(envelope, proofHash(form, identity, tools), tools))
     if (signer?.account !== account) continue
     if (signer.accessKey === undefined) return { payer: account }
-    if (await isActiveKey(rail.rpc, account, signer.accessKey, secondsOf(context), signal)) return { payer: account }
+    if (await isActiveKey(rail.rpc, account, signer.accessKey, secondsOf(context), signal))
+      return { payer: account }
   }
   return fail('The proof is not signed by its source')
 }
@@ -72,7 +74,10 @@ function attempt<T>(read: () => T): T | undefined {
 }
 
 function malformed(): never {
-  throw new PaymentError('malformed-credential', 'The credential cannot be read: signature is not a signature in hex.')
+  throw new PaymentError(
+    'malformed-credential',
+    'The credential cannot be read: signature is not a signature in hex.',
+  )
 }
 
 function fail(detail: string): never {

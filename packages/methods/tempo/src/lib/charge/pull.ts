@@ -36,9 +36,14 @@ export async function verifyPull(
   const now = secondsOf(context)
   if (envelope.chainId !== charge.chainId) fail('The transaction is for another chain')
   checkSource(context.source, charge.chainId, sender)
-  if (envelope.accessList?.length || envelope.authorizationList?.length) fail('The transaction does more than pay')
+  if (envelope.accessList?.length || envelope.authorizationList?.length)
+    fail('The transaction does more than pay')
   if (signed.open !== charge.sponsored) {
-    fail(charge.sponsored ? 'The transaction must leave its fee to the server' : 'The transaction must pay its own fee')
+    fail(
+      charge.sponsored
+        ? 'The transaction must leave its fee to the server'
+        : 'The transaction must pay its own fee',
+    )
   }
   const own = memoOf({ realm: context.challenge.realm, challengeId: context.challenge.id }, tools.hashText)
   const bound = checkCalls(signed, charge, own)
@@ -68,7 +73,12 @@ export async function settlePull(
   const known = minedBefore.get(signed)
   if (known) return conclude(known, signed.sender, charge, context, rail)
   if (!charge.sponsored) {
-    const mined = await land(signed.bytes.reveal(), [signed.hash], signed, context, rail)
+    const mined = await land(
+      { bytes: signed.bytes.reveal(), hash: signed.hash, earlier: [] },
+      signed,
+      context,
+      rail,
+    )
     return conclude(mined, signed.sender, charge, context, rail)
   }
   return settleSponsored(signed, charge, context, rail)
@@ -94,7 +104,12 @@ export async function findPull(
   }
 }
 
-async function settleSponsored(signed: SignedTransaction, charge: ChargeRequest, context: Noted, rail: Rail): Promise<Receipt> {
+async function settleSponsored(
+  signed: SignedTransaction,
+  charge: ChargeRequest,
+  context: Noted,
+  rail: Rail,
+): Promise<Receipt> {
   const { sender } = signed
   const { failures, sign } = sponsorOf(rail)
   const end = failures.begin(sender)
@@ -103,9 +118,9 @@ async function settleSponsored(signed: SignedTransaction, charge: ChargeRequest,
   try {
     const { bytes, hash } = await sign(signed)
     // Another instance may have signed with another purse: the chain mines one of the two, so both are looked for.
-    const hashes = [...new Set([...notedHashes(context), hash])]
-    await context.note(writeNote({ hashes, validBefore: signed.envelope.validBefore! }))
-    const mined = await land(bytes, hashes, signed, context, rail)
+    const earlier = notedHashes(context).filter((noted) => noted !== hash)
+    await context.note(writeNote({ hashes: [...earlier, hash], validBefore: signed.envelope.validBefore! }))
+    const mined = await land({ bytes, hash, earlier }, signed, context, rail)
     if (mined.status === '0x0') failedAt = secondsOf(context)
     return await conclude(mined, sender, charge, context, rail)
   } finally {
@@ -113,27 +128,38 @@ async function settleSponsored(signed: SignedTransaction, charge: ChargeRequest,
   }
 }
 
+/** What is to be mined: the bytes, or one of those that were signed before them for the same transaction. */
+interface Cargo {
+  bytes: Hex
+  hash: Hex
+  earlier: readonly Hex[]
+}
+
 /** Gets the bytes mined while they can be, else says what became of them. Throws `PaymentError` only if nothing ever can. */
 async function land(
-  bytes: Hex,
-  hashes: readonly Hex[],
+  { bytes, hash, earlier }: Cargo,
   signed: SignedTransaction,
   context: Context,
   rail: Rail,
 ): Promise<MinedTransaction> {
   const { settlement } = rail
   const { validBefore } = signed.envelope
+  for (const one of earlier) {
+    const mined = await settlement.receipt(one, context.signal)
+    if (mined) return mined
+  }
   if (secondsOf(context) < validBefore!) {
     try {
-      return await settlement.send(bytes, hashes.at(-1)!, context.signal)
+      return await settlement.send(bytes, hash, context.signal)
     } catch (error) {
       // With an earlier signature of ours on the way, the node refuses this one for good.
-      if (hashes.length === 1) throw error
+      if (earlier.length === 0) throw error
     }
   }
-  const outcome = await settlement.find(hashes, validBefore, secondsOf(context), context.signal)
+  const outcome = await settlement.find([hash, ...earlier], validBefore, secondsOf(context), context.signal)
   if (outcome === 'never') fail('The transaction was not mined in its time and can no longer be')
-  if (outcome === 'unknown') throw new Error('the transaction is not mined yet, or its end is not certain yet')
+  if (outcome === 'unknown')
+    throw new Error('the transaction is not mined yet, or its end is not certain yet')
   return outcome
 }
 
@@ -173,7 +199,12 @@ function checkCalls(signed: SignedTransaction, charge: ChargeRequest, own: (memo
  * When the transaction can be mined: not after the challenge has expired, so that a payment never comes too late to be used,
  * and, if nothing else ties it to the challenge, not before the challenge was made.
  */
-async function checkWindow(signed: SignedTransaction, bound: boolean, context: Context, rail: Rail): Promise<void> {
+async function checkWindow(
+  signed: SignedTransaction,
+  bound: boolean,
+  context: Context,
+  rail: Rail,
+): Promise<void> {
   const { validBefore, validAfter = 0, nonceKey, nonce = 0n } = signed.envelope
   const now = secondsOf(context)
   const expires = context.challenge.expires === undefined ? undefined : parseTime(context.challenge.expires)
@@ -198,7 +229,8 @@ async function checkWindow(signed: SignedTransaction, bound: boolean, context: C
 function checkSource(source: string | undefined, chainId: number, sender: Hex): void {
   if (source === undefined) return
   const named = readSource(source)
-  if (named?.chainId !== chainId || named.address !== sender) fail('The source is not the sender of the transaction')
+  if (named?.chainId !== chainId || named.address !== sender)
+    fail('The source is not the sender of the transaction')
 }
 
 function sponsorOf(rail: Rail): NonNullable<Rail['sponsor']> {

@@ -24,7 +24,12 @@ const seen = new WeakMap<Pushed, Seen>()
  * anybody's old payment to the same recipient would do. Rejects with a plain error while the transaction is not found.
  * @see draft-tempo-charge-00, "Hash Verification"
  */
-export async function verifyPush(pushed: Pushed, charge: ChargeRequest, context: Context, rail: Rail): Promise<{ payer: string }> {
+export async function verifyPush(
+  pushed: Pushed,
+  charge: ChargeRequest,
+  context: Context,
+  rail: Rail,
+): Promise<{ payer: string }> {
   const mined = await rail.settlement.receipt(pushed.hash, context.signal)
   // It may be on its way, or the node behind: a refusal would invite the buyer to pay again.
   if (!mined) throw new Error(`transaction ${pushed.hash} is not found yet`)
@@ -34,12 +39,22 @@ export async function verifyPush(pushed: Pushed, charge: ChargeRequest, context:
 }
 
 /** The money has moved before: this only says so. */
-export async function settlePush(pushed: Pushed, charge: ChargeRequest, context: Context, rail: Rail): Promise<Receipt> {
+export async function settlePush(
+  pushed: Pushed,
+  charge: ChargeRequest,
+  context: Context,
+  rail: Rail,
+): Promise<Receipt> {
   if (!seen.has(pushed)) await verifyPush(pushed, charge, context, rail)
   return receiptOf(pushed.hash, seen.get(pushed)!.at, charge, context)
 }
 
-async function judge(mined: MinedTransaction, charge: ChargeRequest, context: Context, rail: Rail): Promise<Seen> {
+async function judge(
+  mined: MinedTransaction,
+  charge: ChargeRequest,
+  context: Context,
+  rail: Rail,
+): Promise<Seen> {
   // Even a reverted transaction has a transfer in its events: its fee.
   if (mined.status === '0x0') fail('The transaction was reverted: nothing was paid')
   const payer = senderOf(mined, charge, context)
@@ -47,7 +62,8 @@ async function judge(mined: MinedTransaction, charge: ChargeRequest, context: Co
   const own = memoOf({ realm: context.challenge.realm, challengeId: context.challenge.id }, hashText)
   const first = paidBy(mined, payer, charge, own)
   if (!first) fail('The transaction did not make the transfers that were asked for')
-  if (first.memo === undefined || !own(first.memo)) fail('The transfer does not carry the memo of this challenge')
+  if (first.memo === undefined || !own(first.memo))
+    fail('The transfer does not carry the memo of this challenge')
   const at = await rail.settlement.minedAt(mined, context.signal)
   if (at < context.issued - slack) fail('The transaction is older than the challenge')
   return { payer, at }

@@ -54,7 +54,8 @@ export function writeRequest(standing: Standing, terms: Terms & ChargeOverride):
   if (amount !== undefined) request['amount'] = String(amount)
   if (amount === 0n) {
     // A proof of identity moves nothing, so there is nothing to split, to mark, to sponsor or to send.
-    if (terms.splits || terms.memo) throw new TypeError('an amount of 0 moves nothing: drop splits and memo from this price')
+    if (terms.splits || terms.memo)
+      throw new TypeError('an amount of 0 moves nothing: drop splits and memo from this price')
     return request
   }
   if (amount !== undefined && splits && total(splits) >= amount) {
@@ -75,7 +76,8 @@ function checkCurrency(value: string): Hex {
 
 function checkRecipient(value: string | undefined, what: string): Hex {
   const recipient = checkAddress(value, what)
-  if (recipient === zero || isToken(recipient)) throw new TypeError(`${what} ${value} cannot receive: tokens refuse it`)
+  if (recipient === zero || isToken(recipient))
+    throw new TypeError(`${what} ${value} cannot receive: tokens refuse it`)
   return recipient
 }
 
@@ -87,8 +89,10 @@ function checkMemo(value: string | undefined, what: string): Hex | undefined {
 
 function checkSplits(splits: readonly Split[] | undefined, decimals: number): Leg[] | undefined {
   if (splits === undefined) return undefined
-  if (!Array.isArray(splits) || splits.length === 0) throw new TypeError('splits must have members: leave it out if there are none')
-  if (splits.length > maxSplits) throw new TypeError(`${splits.length} splits: one transaction takes at most ${maxSplits}`)
+  if (!Array.isArray(splits) || splits.length === 0)
+    throw new TypeError('splits must have members: leave it out if there are none')
+  if (splits.length > maxSplits)
+    throw new TypeError(`${splits.length} splits: one transaction takes at most ${maxSplits}`)
   return splits.map((split, i) => {
     const amount = parseAmount(split.amount, decimals)
     if (amount === 0n) throw new TypeError(`splits[${i}].amount is zero: drop it`)
@@ -113,7 +117,9 @@ function checkModes(
     if (!known) throw new TypeError("modes must list 'pull', 'push' or both")
   }
   const wanted = asked ?? standing ?? bothModes
-  const modes = bothModes.filter((mode) => wanted.includes(mode) && (mode === 'pull' || (!sponsored && memo === undefined)))
+  const modes = bothModes.filter(
+    (mode) => wanted.includes(mode) && (mode === 'pull' || (!sponsored && memo === undefined)),
+  )
   if (modes.length === 0) {
     const reason = sponsored ? 'the fee is paid by feePayer, which' : 'the memo is prescribed, which'
     throw new TypeError(`modes asks for 'push' only, but ${reason} works with 'pull' only`)

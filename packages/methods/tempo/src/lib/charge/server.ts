@@ -1,11 +1,23 @@
-import { PaymentError, type Context, type JsonObject, type Noted, type OnceMethod, type Parsed } from '@mppkit/core'
+import {
+  PaymentError,
+  type Context,
+  type JsonObject,
+  type Noted,
+  type OnceMethod,
+  type Parsed,
+} from '@mppkit/core'
 import { isAddress, isWord, lower } from '../address.ts'
 import { modeOf, resolveChain } from '../chains.ts'
 import { openTransaction, type SignedTransaction } from '../envelope.ts'
 import { createRpc } from '../rpc.ts'
 import { createSettlement } from '../settlement.ts'
 import { createSponsor, type Sponsor } from '../sponsor.ts'
-import { parseIdentification, settleIdentification, verifyIdentification, type Identification } from './identity.ts'
+import {
+  parseIdentification,
+  settleIdentification,
+  verifyIdentification,
+  type Identification,
+} from './identity.ts'
 import { findPull, settlePull, verifyPull } from './pull.ts'
 import { settlePush, verifyPush, type Pushed } from './push.ts'
 import { writeRequest, type ChargeOverride, type Split } from './quote.ts'
@@ -55,8 +67,10 @@ export type Proof =
 export function charge(options: ChargeOptions): OnceMethod<ChargeOverride, Proof> {
   const { decimals = 6, rpcTimeout = 15_000, feePayer } = options
   const { chainId, rpcUrl } = resolveChain(options)
-  if (!Number.isInteger(decimals) || decimals < 0 || decimals > 18) throw new TypeError('decimals must be a whole number from 0 to 18')
-  if (!Number.isInteger(rpcTimeout) || rpcTimeout < 1) throw new TypeError('rpcTimeout must be a positive number of milliseconds')
+  if (!Number.isInteger(decimals) || decimals < 0 || decimals > 18)
+    throw new TypeError('decimals must be a whole number from 0 to 18')
+  if (!Number.isInteger(rpcTimeout) || rpcTimeout < 1)
+    throw new TypeError('rpcTimeout must be a positive number of milliseconds')
   const rpc = createRpc(rpcUrl, rpcTimeout)
   const rail: Rail = { chainId, rpc, settlement: createSettlement(rpc) }
   if (feePayer) rail.sponsor = createSponsor(feePayer, chainId)
@@ -91,14 +105,19 @@ export function charge(options: ChargeOptions): OnceMethod<ChargeOverride, Proof
 }
 
 /** The kind first: a proof of the wrong kind is refused before anything in it is read. */
-async function parse(payload: JsonObject, challengeId: string, charge: ChargeRequest): Promise<Parsed<Proof>> {
+async function parse(
+  payload: JsonObject,
+  challengeId: string,
+  charge: ChargeRequest,
+): Promise<Parsed<Proof>> {
   const { type } = payload
   if (type === 'proof') {
     if (charge.amount !== 0n) fail('A proof of identity pays nothing')
     const identification = await parseIdentification(payload['signature'])
     return { proof: { type, charge, identification }, key: `proof:${challengeId}` }
   }
-  if (type !== 'transaction' && type !== 'hash') malformed('payload.type must be "transaction", "hash" or "proof"')
+  if (type !== 'transaction' && type !== 'hash')
+    malformed('payload.type must be "transaction", "hash" or "proof"')
   if (charge.amount === 0n) fail('An amount of zero asks for a proof of identity')
   if (type === 'hash') {
     if (charge.sponsored) fail('Where the server pays the fee the transaction must be sent by it')
@@ -111,7 +130,11 @@ async function parse(payload: JsonObject, challengeId: string, charge: ChargeReq
   const parsed: Parsed<Proof> = { proof: { type, charge, signed }, key: `tx:${signed.id}` }
   if (validBefore !== undefined) parsed.until = validBefore
   // Before a sponsor has signed nobody knows the final hash.
-  if (!signed.open) parsed.note = writeNote({ hashes: [signed.hash], ...(validBefore === undefined ? undefined : { validBefore }) })
+  if (!signed.open)
+    parsed.note = writeNote({
+      hashes: [signed.hash],
+      ...(validBefore === undefined ? undefined : { validBefore }),
+    })
   return parsed
 }
 
@@ -124,12 +147,18 @@ async function parse(payload: JsonObject, challengeId: string, charge: ChargeReq
 function parsePushed(hash: unknown, charge: ChargeRequest): Parsed<Proof> {
   if (!isWord(hash)) malformed('hash must be 32 bytes in hex')
   const pushed = { hash: lower(hash) }
-  return { proof: { type: 'hash', charge, pushed }, key: `hash:${pushed.hash}`, note: writeNote({ hashes: [pushed.hash] }), moved: true }
+  return {
+    proof: { type: 'hash', charge, pushed },
+    key: `hash:${pushed.hash}`,
+    note: writeNote({ hashes: [pushed.hash] }),
+    moved: true,
+  }
 }
 
 function readOwn(request: JsonObject, chainId: number): ChargeRequest {
   const charge = readRequest(request)
-  if (charge.chainId !== chainId) throw new PaymentError('invalid-challenge', 'The challenge is for another chain.')
+  if (charge.chainId !== chainId)
+    throw new PaymentError('invalid-challenge', 'The challenge is for another chain.')
   return charge
 }
 

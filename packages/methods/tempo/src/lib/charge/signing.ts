@@ -32,10 +32,25 @@ const expiring = (1n << 256n) - 1n
  * @see draft-tempo-charge-00, "Transaction Construction"
  */
 export async function signPayment(order: Order): Promise<Omit<Payment, 'type'> & { signed: Hex }> {
-  const { account, charge, challenge, clientId, validBefore, gas, maxFeePerGas, maxPriorityFeePerGas, feeToken, fromBlock } = order
+  const {
+    account,
+    charge,
+    challenge,
+    clientId,
+    validBefore,
+    gas,
+    maxFeePerGas,
+    maxPriorityFeePerGas,
+    feeToken,
+    fromBlock,
+  } = order
   const { Envelope, Signatures, keccak, hashText } = await heavy()
   const [primary, ...splits] = legsOf(charge)
-  const bound = { realm: challenge.realm, challengeId: challenge.id, ...(clientId === undefined ? undefined : { clientId }) }
+  const bound = {
+    realm: challenge.realm,
+    challengeId: challenge.id,
+    ...(clientId === undefined ? undefined : { clientId }),
+  }
   const memo = primary.memo ?? formatMemo(bound, hashText)
   const calls = [{ ...primary, memo }, ...splits].map((leg) => transferCall(charge.currency, leg))
   const envelope: TxEnvelopeTempo = {

@@ -46,7 +46,8 @@ export function readRequest(request: JsonObject): ChargeRequest {
   if (methodDetails !== undefined && !isObject(methodDetails)) refuse('methodDetails is no object')
   const details = (methodDetails ?? {}) as JsonObject
   const { chainId = drafts.chainId, feePayer = false, memo, splits, supportedModes } = details
-  if (typeof chainId !== 'number' || !Number.isSafeInteger(chainId) || chainId < 1) refuse('chainId is no chain')
+  if (typeof chainId !== 'number' || !Number.isSafeInteger(chainId) || chainId < 1)
+    refuse('chainId is no chain')
   if (typeof feePayer !== 'boolean') refuse('feePayer is neither true nor false')
   if (memo !== undefined && !isWord(memo)) refuse('memo is not 32 bytes')
   const read: ChargeRequest = {
@@ -63,7 +64,8 @@ export function readRequest(request: JsonObject): ChargeRequest {
   if (amount === 0n && (read.memo !== undefined || read.splits.length > 0)) {
     refuse('an amount of zero moves nothing: it can have neither splits nor memo')
   }
-  if (read.splits.length > 0 && total(read.splits) >= amount) refuse('the splits leave nothing for the recipient')
+  if (read.splits.length > 0 && total(read.splits) >= amount)
+    refuse('the splits leave nothing for the recipient')
   return read
 }
 
@@ -106,7 +108,8 @@ function readSplits(value: JsonValue): Leg[] {
 }
 
 function readModes(value: JsonValue): Mode[] {
-  const known = Array.isArray(value) && value.length > 0 && value.every((mode) => mode === 'pull' || mode === 'push')
+  const known =
+    Array.isArray(value) && value.length > 0 && value.every((mode) => mode === 'pull' || mode === 'push')
   if (!known) refuse('supportedModes must list "pull", "push" or both')
   return value as Mode[]
 }

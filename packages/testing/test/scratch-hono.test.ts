@@ -1,3 +1,0 @@
-import { serve } from '../../adapters/hono/test/serve.ts'
-import { testAdapter } from '../src/test-adapter.ts'
-testAdapter('hono', serve)

@@ -1,0 +1,119 @@
+import { once } from 'node:events'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { serve } from '@hono/node-server'
+import type { OnceMethod } from '@mppkit/core'
+import * as forExpress from '@mppkit/express'
+import * as forHono from '@mppkit/hono'
+import type { MppOptions, Payment, Price } from '@mppkit/server'
+import express from 'express'
+import { Hono } from 'hono'
+
+/** What a shop of ours sells, and how. */
+export interface Terms extends Pick<MppOptions, 'header' | 'now'> {
+  methods: readonly OnceMethod<never>[]
+  price?: Price
+  /** The status that the handler answers with; 200 unless a test says otherwise. */
+  answer?: (payment: Payment) => number | Promise<number>
+}
+
+/** What the handler saw. */
+export interface Sale {
+  payment: Payment
+  authorization: string | undefined
+  order?: unknown
+}
+
+/** A running shop: `GET /photo`, `POST /orders` and, under a mounted prefix, `GET /api/v1/photos/:id`, all at one price. */
+export interface Shop {
+  origin: string
+  sales: Sale[]
+  /** What went wrong on our side. */
+  errors: unknown[]
+  close(): void
+}
+
+export const realm = 'photos.example'
+
+/** Opens the shop on a framework of ours. */
+export const shops = { Express: expressShop, Hono: honoShop } as const
+
+async function expressShop(terms: Terms): Promise<Shop> {
+  const book = open(terms)
+  const mpp = forExpress.createMpp(book.options)
+  const gate = mpp.charge(book.price)
+  const handler: express.RequestHandler = async (req, res) => {
+    const sale = { payment: forExpress.payment(req), authorization: req.headers.authorization, order: req.body }
+    const { status, body } = await book.sell(sale)
+    res.status(status).json(body)
+  }
+  const api = express.Router()
+  api.get('/photos/:id', gate, handler)
+  const app = express()
+  app.get('/photo', gate, handler)
+  app.post('/orders', gate, express.json(), handler)
+  app.use('/api/v1', api)
+  return book.opened(createServer(app).listen(0, '127.0.0.1'), () => mpp.close())
+}
+
+async function honoShop(terms: Terms): Promise<Shop> {
+  const book = open(terms)
+  const mpp = forHono.createMpp(book.options)
+  const gate = mpp.charge(book.price)
+  const api = new Hono()
+  api.get('/photos/:id', gate, async (c) => {
+    const { status, body } = await book.sell(saleOf(c))
+    return c.json(body, status as 200)
+  })
+  const app = new Hono()
+  app.get('/photo', gate, async (c) => {
+    const { status, body } = await book.sell(saleOf(c))
+    return c.json(body, status as 200)
+  })
+  app.post('/orders', gate, async (c) => {
+    const { status, body } = await book.sell({ ...saleOf(c), order: await c.req.json() })
+    return c.json(body, status as 200)
+  })
+  app.route('/api/v1', api)
+  const server = serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }) as Server
+  return book.opened(server, () => mpp.close())
+}
+
+function saleOf(c: Parameters<typeof forHono.payment>[0]): Sale {
+  return { payment: forHono.payment(c), authorization: c.req.header('authorization') }
+}
+
+/** What is the same for both frameworks. */
+function open({ methods, price = { amount: '0.01' }, answer = () => 200, ...rest }: Terms) {
+  const sales: Sale[] = []
+  const errors: unknown[] = []
+  const options: MppOptions = {
+    realm,
+    secret: 'a secret of at least thirty-two bytes',
+    methods,
+    onError: (error) => void errors.push(error),
+    ...rest,
+  }
+  return {
+    options,
+    price,
+    async sell(sale: Sale): Promise<{ status: number; body: { attempt: number } }> {
+      sales.push(sale)
+      return { status: await answer(sale.payment), body: { attempt: sale.payment.attempt } }
+    },
+    async opened(server: Server, close: () => void): Promise<Shop> {
+      if (!server.listening) await once(server, 'listening')
+      const { port } = server.address() as AddressInfo
+      return {
+        origin: `http://127.0.0.1:${port}`,
+        sales,
+        errors,
+        close() {
+          close()
+          server.closeAllConnections()
+          server.close()
+        },
+      }
+    },
+  }
+}
