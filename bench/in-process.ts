@@ -114,8 +114,7 @@ async function subjectOf(peer: Peer): Promise<Subject> {
   if (peer === 'bare') return { handle: content, credentials: async (count) => payFloor(TARGET, count) }
   if (peer === 'floor') return { handle: floorHandler(), credentials: async (count) => payFloor(TARGET, count) }
   if (peer === 'ours') {
-    const { memoryStore } = await import('@mppkit/server')
-    const { createMpp } = (await import('../packages/server/src/lib/fetch.ts'))
+    const { createMpp, memoryStore } = await import('@mppkit/server')
     const store = memoryStore({ max: 1_000_000 })
     const mpp = createMpp({ realm: REALM, secret: SECRET, methods: [ourToy()], store, origin: 'http://localhost' })
     return {

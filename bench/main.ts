@@ -1,10 +1,14 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, loadavg } from 'node:os'
 import { inProcess } from './in-process.ts'
+import { footprint } from './footprint.ts'
+import { http } from './http.ts'
 import { formatTable, isMet, type Row } from './lib/table.ts'
 
 const BENCHES: Record<string, (options: { quick: boolean }) => Promise<Row[]>> = {
   'in-process': inProcess,
+  http,
+  footprint,
 }
 
 const words = process.argv.slice(2)

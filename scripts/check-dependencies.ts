@@ -25,13 +25,15 @@ const RULES: Record<string, Rule> = {
   'packages/testing': { may: ['core', 'server', 'vitest', '@foundry-rs/anvil'], node: true },
 }
 
-const IMPORT = /(?:^|[\s;}])(?:import|export)\s+(?:type\s+)?(?:[\w*{}\s,$]+?\s+from\s+)?['"]([^'"]+)['"]|(?<!typeof )\bimport\(\s*['"]([^'"]+)['"]\s*\)/g
+const IMPORT =
+  /(?:^|[\s;}])(?:import|export)\s+(?:type\s+)?(?:[\w*{}\s,$]+?\s+from\s+)?['"]([^'"]+)['"]|(?<!typeof )\bimport\(\s*['"]([^'"]+)['"]\s*\)/g
 const faults: string[] = []
 
 for (const [folder, rule] of Object.entries(RULES)) {
   const manifest = JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8'))
   const declared = new Set(Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies }))
-  for (const name of declared) if (!allowed(name, rule)) faults.push(`${folder}/package.json depends on ${name}`)
+  for (const name of declared)
+    if (!allowed(name, rule)) faults.push(`${folder}/package.json depends on ${name}`)
   for (const file of sources(join(root, folder, 'src'))) {
     const text = readFileSync(file, 'utf8').replace(/^\s*\/\/.*$|^\s*\*.*$/gm, '')
     for (const match of text.matchAll(IMPORT)) {
@@ -44,7 +46,8 @@ for (const [folder, rule] of Object.entries(RULES)) {
         const owner = packageOf(name)
         const itself = owner === manifest.name
         if (!itself && !allowed(owner, rule)) faults.push(where)
-        else if (!itself && !declared.has(owner) && !isTypeOnly(text, name)) faults.push(`${where}, which its package.json does not declare`)
+        else if (!itself && !declared.has(owner) && !isTypeOnly(text, name))
+          faults.push(`${where}, which its package.json does not declare`)
       }
     }
   }
@@ -61,7 +64,10 @@ function allowed(name: string, { may }: Rule): boolean {
 }
 
 function packageOf(specifier: string): string {
-  return specifier.split('/').slice(0, specifier.startsWith('@') ? 2 : 1).join('/')
+  return specifier
+    .split('/')
+    .slice(0, specifier.startsWith('@') ? 2 : 1)
+    .join('/')
 }
 
 function isTypeOnly(text: string, name: string): boolean {

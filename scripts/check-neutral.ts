@@ -24,9 +24,24 @@ const ENTRIES: Entry[] = [
   { file: 'packages/server/src/index.ts', neutral: true, never: [CHAIN, KIT] },
   { file: 'packages/client/src/index.ts', neutral: true, never: [CHAIN, KIT] },
   { file: 'packages/adapters/hono/src/index.ts', neutral: true, never: [CHAIN, KIT], external: ['hono'] },
-  { file: 'packages/adapters/hono/src/index.ts', neutral: true, never: [CHAIN, KIT, PROTOCOL], external: ['hono', '@mppkit/server'] },
-  { file: 'packages/adapters/node/src/index.ts', neutral: false, never: [CHAIN, KIT, PROTOCOL], external: ['@mppkit/server'] },
-  { file: 'packages/adapters/express/src/index.ts', neutral: false, never: [CHAIN, KIT, PROTOCOL], external: ['express', '@mppkit/server'] },
+  {
+    file: 'packages/adapters/hono/src/index.ts',
+    neutral: true,
+    never: [CHAIN, KIT, PROTOCOL],
+    external: ['hono', '@mppkit/server'],
+  },
+  {
+    file: 'packages/adapters/node/src/index.ts',
+    neutral: false,
+    never: [CHAIN, KIT, PROTOCOL],
+    external: ['@mppkit/server'],
+  },
+  {
+    file: 'packages/adapters/express/src/index.ts',
+    neutral: false,
+    never: [CHAIN, KIT, PROTOCOL],
+    external: ['express', '@mppkit/server'],
+  },
   { file: 'packages/methods/tempo/src/server.ts', neutral: true, never: [KIT], external: ['viem', 'ox'] },
   { file: 'packages/methods/tempo/src/client.ts', neutral: true, never: [KIT], external: ['viem', 'ox'] },
   { file: 'packages/stores/sqlite/src/index.ts', neutral: false, never: [CHAIN, KIT] },
@@ -48,11 +63,15 @@ for (const { file, neutral, never, external = [] } of ENTRIES) {
       logLevel: 'silent',
     })
     const text = outputFiles[0]?.text ?? ''
-    if (neutral && /\bfrom\s*["']node:|\bimport\(["']node:|\brequire\(/.test(text)) faults.push(`${file}: imports a Node module`)
+    if (neutral && /\bfrom\s*["']node:|\bimport\(["']node:|\brequire\(/.test(text))
+      faults.push(`${file}: imports a Node module`)
     if (neutral && /(?<![.\w$"'])Buffer\b/.test(text)) faults.push(`${file}: uses the global Buffer`)
     for (const word of never) {
       const hit = word.exec(text)
-      if (hit) faults.push(`${file}${external.length ? ` (without ${external.join(', ')})` : ''}: carries "${hit[0]}"`)
+      if (hit)
+        faults.push(
+          `${file}${external.length ? ` (without ${external.join(', ')})` : ''}: carries "${hit[0]}"`,
+        )
     }
   } catch (error) {
     faults.push(`${file}: ${(error as Error).message.split('\n').slice(0, 3).join(' ')}`)

@@ -16,7 +16,11 @@ let failedSteps = 0
 function step(name: string, command: string, args: string[]): boolean {
   const start = Date.now()
   console.log(`\n::: ${name}`)
-  const { status } = spawnSync(command, args, { cwd: root, stdio: 'inherit', env: { ...process.env, FORCE_COLOR: '0', NO_COLOR: '1' } })
+  const { status } = spawnSync(command, args, {
+    cwd: root,
+    stdio: 'inherit',
+    env: { ...process.env, FORCE_COLOR: '0', NO_COLOR: '1' },
+  })
   const ok = status === 0
   console.log(`::: ${name} ${ok ? 'ok' : 'FAILED'} (${((Date.now() - start) / 1000).toFixed(1)} s)`)
   if (!ok) failedSteps++
@@ -40,7 +44,13 @@ if (filters.length === 0) {
   step('clean entries', process.execPath, ['scripts/check-neutral.ts'])
 }
 const before = failedSteps
-step('tests', 'vitest', ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...filters])
+step('tests', 'vitest', [
+  'run',
+  '--reporter=default',
+  '--reporter=json',
+  `--outputFile.json=${report}`,
+  ...filters,
+])
 
 const counts = { passed: 0, failed: 0, skipped: 0 }
 const skipped: string[] = []
@@ -56,15 +66,18 @@ try {
       }
     }
     // A file that cannot be loaded has no failed test of its own.
-    if (file.status === 'failed' && !file.assertionResults.some(({ status }) => status === 'failed')) counts.failed++
+    if (file.status === 'failed' && !file.assertionResults.some(({ status }) => status === 'failed'))
+      counts.failed++
   }
   if (counts.failed > 0) failedSteps = before
 } catch (error) {
   console.error(`no test report: ${(error as Error).message}`)
 }
-if (filters.length === 0) step('requirements', process.execPath, ['packages/testing/src/coverage-cli.ts', report])
+if (filters.length === 0)
+  step('requirements', process.execPath, ['packages/testing/src/coverage-cli.ts', report])
 rmSync(folder, { recursive: true, force: true })
 
-if (skipped.length > 0) console.log(`\nSkipped (the reason stands in the title):\n${skipped.map((name) => `  ${name}`).join('\n')}`)
+if (skipped.length > 0)
+  console.log(`\nSkipped (the reason stands in the title):\n${skipped.map((name) => `  ${name}`).join('\n')}`)
 console.log(`\n${counts.passed} passed, ${counts.failed + failedSteps} failed, ${counts.skipped} skipped`)
 process.exit(counts.failed + failedSteps > 0 ? 1 : 0)

@@ -22,7 +22,10 @@ const chain = await startTempo()
 console.log(bold('\nA local Tempo chain is up'), dim(`${chain.url}, chain ${chain.chainId}`))
 
 const buyer = privateKeyToAccount(generatePrivateKey())
-const recipients = [privateKeyToAccount(generatePrivateKey()).address, privateKeyToAccount(generatePrivateKey()).address]
+const recipients = [
+  privateKeyToAccount(generatePrivateKey()).address,
+  privateKeyToAccount(generatePrivateKey()).address,
+]
 await chain.fund(buyer.address, 10_000_000n, PATH_USD)
 
 const sellers = [await expressSeller(recipients[0]!), await honoSeller(recipients[1]!)]
@@ -52,12 +55,22 @@ async function expressSeller(recipient: string): Promise<Seller> {
     methods: [selling.charge({ recipient, chainId: chain.chainId, rpcUrl: chain.url })],
   })
   const app = express()
-  app.get('/forecast', mpp.charge({ amount: '0.01', description: 'Forecast for tomorrow' }), (request, response) => {
-    response.json({ forecast: 'sunny', paidBy: forExpress.payment(request).payer })
-  })
+  app.get(
+    '/forecast',
+    mpp.charge({ amount: '0.01', description: 'Forecast for tomorrow' }),
+    (request, response) => {
+      response.json({ forecast: 'sunny', paidBy: forExpress.payment(request).payer })
+    },
+  )
   const server = createServer(app).listen(0, '127.0.0.1')
   await once(server, 'listening')
-  return sellerAt('Express', server.address() as AddressInfo, '/forecast', recipient, () => server.closeAllConnections() ?? server.close())
+  return sellerAt(
+    'Express',
+    server.address() as AddressInfo,
+    '/forecast',
+    recipient,
+    () => server.closeAllConnections() ?? server.close(),
+  )
 }
 
 async function honoSeller(recipient: string): Promise<Seller> {
@@ -74,7 +87,13 @@ async function honoSeller(recipient: string): Promise<Seller> {
   return sellerAt('Hono', server.address() as AddressInfo, '/photos/42', recipient, () => server.close())
 }
 
-function sellerAt(name: string, { port }: AddressInfo, path: string, recipient: string, close: () => unknown): Seller {
+function sellerAt(
+  name: string,
+  { port }: AddressInfo,
+  path: string,
+  recipient: string,
+  close: () => unknown,
+): Seller {
   return { name, url: `http://127.0.0.1:${port}${path}`, recipient, close: () => void close() }
 }
 
@@ -84,7 +103,10 @@ async function purchase({ name, url, recipient }: Seller): Promise<void> {
   const challenge = parseChallenges(unpaid.headers.get('www-authenticate') ?? '').challenges[0]!
   const request = decodeRequest(challenge.request)
   await unpaid.body?.cancel()
-  row('without payment', `${unpaid.status}, asks for ${dollars(BigInt(String(request.amount)))} in pathUSD to ${String(request.recipient)}`)
+  row(
+    'without payment',
+    `${unpaid.status}, asks for ${dollars(BigInt(String(request.amount)))} in pathUSD to ${String(request.recipient)}`,
+  )
   row('challenge', dim(`${challenge.id}, expires ${challenge.expires}`))
   const before = await balances(recipient)
   const paid = await client.fetch(url)
@@ -94,12 +116,19 @@ async function purchase({ name, url, recipient }: Seller): Promise<void> {
   row('with payment', `${paid.status} ${body}`)
   row('receipt', `transaction ${receipt?.reference} at ${receipt?.timestamp}`)
   row('seller on chain', `${dollars(before.seller)} → ${bold(dollars(after.seller))}`)
-  row('buyer on chain', `${dollars(before.buyer)} → ${dollars(after.buyer)} ${dim('(price and network fee)')}`)
-  if (paid.status !== 200 || after.seller - before.seller !== BigInt(String(request.amount))) throw new Error(`${name}: the payment did not arrive`)
+  row(
+    'buyer on chain',
+    `${dollars(before.buyer)} → ${dollars(after.buyer)} ${dim('(price and network fee)')}`,
+  )
+  if (paid.status !== 200 || after.seller - before.seller !== BigInt(String(request.amount)))
+    throw new Error(`${name}: the payment did not arrive`)
 }
 
 async function balances(seller: string): Promise<{ buyer: bigint; seller: bigint }> {
-  return { buyer: await chain.balance(buyer.address, PATH_USD), seller: await chain.balance(seller, PATH_USD) }
+  return {
+    buyer: await chain.balance(buyer.address, PATH_USD),
+    seller: await chain.balance(seller, PATH_USD),
+  }
 }
 
 function dollars(units: bigint): string {

@@ -101,7 +101,10 @@ async function serve(handler: Handler): Promise<Served> {
   }
 }
 
-testAdapter('fetch', (app) => serve(handlerOf(app)))
+const parsed = 'the runtime parses the target into a URL before the router and the gate see it; both see the same'
+testAdapter('fetch', (app) => serve(handlerOf(app)), {
+  expectedFailures: { 'dotted-targets': parsed, 'absolute-targets': parsed },
+})
 askSeam('fetch', (app) => serve(handlerOf(app)), { normalises: true })
 // As on a runtime that shows neither its sockets nor what became of an answer.
 askSeam('fetch alone', (app) => serve((request) => handlerOf(app)(request)), { normalises: true, blind: true })

@@ -22,7 +22,12 @@ type Open = (now: () => number) => { store: Store; close(): void }
 
 const KEY = { 'idempotency-key': 'order-1' }
 
-async function scene(open: Store, clock: ReturnType<typeof fakeClock>, attempts = 3, canRefund = false): Promise<Scene> {
+async function scene(
+  open: Store,
+  clock: ReturnType<typeof fakeClock>,
+  attempts = 3,
+  canRefund = false,
+): Promise<Scene> {
   const shop = seller({ store: open, now: clock.now, toy: { canRefund } })
   await shop.fund()
   const gate = shop.charge({ ...PRICE, redeem: { attempts } })

@@ -121,6 +121,37 @@ export function priceQuestions({
     },
   )
 
+  let stock: string | null | Answer = '1'
+  const limited = route(
+    '/price/limited',
+    { kind: 'text', body: 'content' },
+    { ...options, price: { amount: () => stock } },
+  )
+  ask(
+    'amount-gone',
+    ['CHG-037', 'CHG-029'],
+    'what was paid is delivered, even if the price function would now refuse or ask for nothing',
+    async () => {
+      for (const later of [{ status: 404, headers: [], body: 'sold out' } satisfies Answer, null, '7']) {
+        stock = '1'
+        const paid = await credential(limited)
+        limited.onStart = () => {
+          throw new Error('not yet')
+        }
+        expect((await send(withCredential(limited, paid))).status).toBe(500)
+        limited.onStart = undefined
+        stock = later
+        expectPaid(await insist(withCredential(limited, paid)))
+      }
+      stock = '1'
+      const unpaid = await credential(limited)
+      stock = { status: 404, headers: [], body: 'sold out' }
+      const moved = (await ledger.transfers()).length
+      expect((await send(withCredential(limited, unpaid))).status).toBe(404)
+      expect((await ledger.transfers()).length).toBe(moved)
+    },
+  )
+
   const tiered = route(
     '/price/tiered',
     { kind: 'text', body: 'content' },

@@ -123,7 +123,7 @@ export function lastQuestions({ ask, buyer, errors }: Bench): void {
     async () => {
       for (const { got, raw } of buyer().seen) {
         if (got.status === 401) expect(raw.target).toContain('/price/refusing')
-        if (got.status === 500) expect(raw.target).toMatch(/\/(delivery|once|mistakes|body)\//)
+        if (got.status === 500) expect(raw.target).toMatch(/\/(delivery|once|mistakes|body|price)\//)
       }
       expect(buyer().seen.length).toBeGreaterThan(500)
     },

@@ -11,6 +11,7 @@ import { headerQuestions } from './test-adapter-headers.ts'
 import { keyQuestions } from './test-adapter-key.ts'
 import { onceQuestions } from './test-adapter-once.ts'
 import { priceQuestions } from './test-adapter-price.ts'
+import { pushQuestions } from './test-adapter-push.ts'
 import { lastQuestions, mistakeQuestions } from './test-adapter-rest.ts'
 import { scopeQuestions } from './test-adapter-scope.ts'
 import { timeQuestions } from './test-adapter-time.ts'
@@ -37,6 +38,7 @@ export function testAdapter(name: string, serve: Serve, options: AdapterOptions 
     describe('idempotency key', () => keyQuestions(bench))
     describe('time', () => timeQuestions(bench))
     describe('faults', () => faultQuestions(bench))
+    describe('push', () => pushQuestions(bench))
     describe('price', () => priceQuestions(bench))
     describe('headers', () => headerQuestions(bench))
     describe('mistakes', () => mistakeQuestions(bench, serve))

@@ -10,6 +10,8 @@ const transferTopic = '0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4
 export interface Chain extends LocalTempo {
   /** A new account with 10 dollars in pathUSD. */
   buyer(): Promise<PrivateKeyAccount>
+  /** An account that has always been rich: pays the fees of others. */
+  sponsor(): PrivateKeyAccount
   /** What came in there, transfer by transfer, in base units of pathUSD. */
   received(address: string): Promise<bigint[]>
   /** A viem client, as mppx wants it. */
@@ -33,6 +35,7 @@ export async function openChain(): Promise<Chain> {
       await tempo.fund(account.address, purse)
       return account
     },
+    sponsor: () => privateKeyToAccount(tempo.accounts[2]!.privateKey as `0x${string}`),
     async received(address) {
       const topics = [transferTopic, null, `0x${address.slice(2).toLowerCase().padStart(64, '0')}`]
       const logs: { data: string }[] = await tempo.rpc('eth_getLogs', [

@@ -1,20 +1,23 @@
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { serve } from '@hono/node-server'
+import { serve, type HttpBindings } from '@hono/node-server'
 import type { OnceMethod } from '@mppkit/core'
 import * as forExpress from '@mppkit/express'
 import * as forHono from '@mppkit/hono'
 import type { MppOptions, Payment, Price } from '@mppkit/server'
 import express from 'express'
-import { Hono } from 'hono'
+import { Hono, type Context } from 'hono'
+import type { ContentfulStatusCode } from 'hono/utils/http-status'
 
 /** What a shop of ours sells, and how. */
 export interface Terms extends Pick<MppOptions, 'header' | 'now'> {
   methods: readonly OnceMethod<never>[]
   price?: Price
-  /** The status that the handler answers with; 200 unless a test says otherwise. */
-  answer?: (payment: Payment) => number | Promise<number>
+  /** The status that the handler answers with, or that it cuts the connection; 200 unless a test says otherwise. */
+  answer?: (payment: Payment) => number | 'cut' | Promise<number | 'cut'>
+  /** Default: a free one. */
+  port?: number
 }
 
 /** What the handler saw. */
@@ -27,10 +30,11 @@ export interface Sale {
 /** A running shop: `GET /photo`, `POST /orders` and, under a mounted prefix, `GET /api/v1/photos/:id`, all at one price. */
 export interface Shop {
   origin: string
+  port: number
   sales: Sale[]
   /** What went wrong on our side. */
   errors: unknown[]
-  close(): void
+  close(): Promise<void>
 }
 
 export const realm = 'photos.example'
@@ -45,7 +49,8 @@ async function expressShop(terms: Terms): Promise<Shop> {
   const handler: express.RequestHandler = async (req, res) => {
     const sale = { payment: forExpress.payment(req), authorization: req.headers.authorization, order: req.body }
     const { status, body } = await book.sell(sale)
-    res.status(status).json(body)
+    if (status === 'cut') res.destroy()
+    else res.status(status).json(body)
   }
   const api = express.Router()
   api.get('/photos/:id', gate, handler)
@@ -53,38 +58,32 @@ async function expressShop(terms: Terms): Promise<Shop> {
   app.get('/photo', gate, handler)
   app.post('/orders', gate, express.json(), handler)
   app.use('/api/v1', api)
-  return book.opened(createServer(app).listen(0, '127.0.0.1'), () => mpp.close())
+  return book.opened(createServer(app).listen(book.port, '127.0.0.1'), () => mpp.close())
 }
 
 async function honoShop(terms: Terms): Promise<Shop> {
   const book = open(terms)
   const mpp = forHono.createMpp(book.options)
   const gate = mpp.charge(book.price)
+  const answer = async (c: Context, order?: unknown) => {
+    const authorization = c.req.header('authorization')
+    const { status, body } = await book.sell({ payment: forHono.payment(c), authorization, order })
+    if (status !== 'cut') return c.json(body, status as ContentfulStatusCode)
+    ;(c.env as HttpBindings).outgoing.destroy()
+    return c.body(null)
+  }
   const api = new Hono()
-  api.get('/photos/:id', gate, async (c) => {
-    const { status, body } = await book.sell(saleOf(c))
-    return c.json(body, status as 200)
-  })
+  api.get('/photos/:id', gate, (c) => answer(c))
   const app = new Hono()
-  app.get('/photo', gate, async (c) => {
-    const { status, body } = await book.sell(saleOf(c))
-    return c.json(body, status as 200)
-  })
-  app.post('/orders', gate, async (c) => {
-    const { status, body } = await book.sell({ ...saleOf(c), order: await c.req.json() })
-    return c.json(body, status as 200)
-  })
+  app.get('/photo', gate, (c) => answer(c))
+  app.post('/orders', gate, async (c) => answer(c, await c.req.json()))
   app.route('/api/v1', api)
-  const server = serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }) as Server
+  const server = serve({ fetch: app.fetch, port: book.port, hostname: '127.0.0.1' }) as Server
   return book.opened(server, () => mpp.close())
 }
 
-function saleOf(c: Parameters<typeof forHono.payment>[0]): Sale {
-  return { payment: forHono.payment(c), authorization: c.req.header('authorization') }
-}
-
 /** What is the same for both frameworks. */
-function open({ methods, price = { amount: '0.01' }, answer = () => 200, ...rest }: Terms) {
+function open({ methods, price = { amount: '0.01' }, answer = () => 200, port = 0, ...rest }: Terms) {
   const sales: Sale[] = []
   const errors: unknown[] = []
   const options: MppOptions = {
@@ -97,7 +96,8 @@ function open({ methods, price = { amount: '0.01' }, answer = () => 200, ...rest
   return {
     options,
     price,
-    async sell(sale: Sale): Promise<{ status: number; body: { attempt: number } }> {
+    port,
+    async sell(sale: Sale): Promise<{ status: number | 'cut'; body: { attempt: number } }> {
       sales.push(sale)
       return { status: await answer(sale.payment), body: { attempt: sale.payment.attempt } }
     },
@@ -106,12 +106,15 @@ function open({ methods, price = { amount: '0.01' }, answer = () => 200, ...rest
       const { port } = server.address() as AddressInfo
       return {
         origin: `http://127.0.0.1:${port}`,
+        port,
         sales,
         errors,
-        close() {
+        async close() {
           close()
-          server.closeAllConnections()
+          const closed = once(server, 'close')
           server.close()
+          server.closeAllConnections()
+          await closed
         },
       }
     },

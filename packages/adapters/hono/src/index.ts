@@ -12,6 +12,7 @@ import {
   type Gate,
   type Incoming,
   type Payment,
+  type Transport,
 } from '@mppkit/server'
 import type { Context, MiddlewareHandler } from 'hono'
 
@@ -28,7 +29,7 @@ export const payment = (c: Context): Payment => payments.get(c)
 export function paid(gate: Gate): MiddlewareHandler {
   return async (c, next) => {
     payments.check(c)
-    const request = incoming(c)
+    const request = new HonoIncoming(c)
     const opening = await gate(request)
     const decision = opening.kind === 'admit' ? await opening.admit() : opening
     if (decision.kind === 'respond') return toResponse(decision.answer)
@@ -53,50 +54,54 @@ export function paid(gate: Gate): MiddlewareHandler {
 /** Makes gates for Hono: `app.use('/photos/*', mpp.charge({ amount: '0.01' }))`. */
 export const createMpp = adapter(paid)
 
-function incoming(c: Context): Incoming {
-  const { raw } = c.req
-  return {
-    method: raw.method,
-    target: targetOf(raw.url),
-    headers: raw.headers,
-    ...peerOf(c.env as Beside | undefined),
-    get signal() {
-      return raw.signal
-    },
-    get waitUntil() {
-      return waitUntilOf(executionContext(c))
-    },
-    body: (limit) => body(c, limit),
-  }
-}
+class HonoIncoming implements Incoming {
+  readonly method: string
+  readonly target: string
+  readonly headers: Headers
+  readonly transport: Transport
+  readonly remote: string | undefined
+  readonly #c: Context
 
-/** Reads into Hono's own cache, so that the handler parses the body as if nobody had read it. */
-async function body(c: Context, limit: number): Promise<Uint8Array> {
-  const { raw, bodyCache } = c.req
-  const [cached] = Object.keys(bodyCache)
-  if (cached === undefined) {
-    const bytes = await readBody(raw, limit)
-    // Hono keeps promises here, though its type names what they resolve to.
-    bodyCache.arrayBuffer = Promise.resolve(bytes.slice().buffer) as never
+  constructor(c: Context) {
+    const { method, url, headers } = c.req.raw
+    const { transport, remote } = peerOf(c.env as Beside | undefined)
+    this.method = method
+    this.target = targetOf(url)
+    this.headers = headers
+    this.transport = transport
+    this.remote = remote
+    this.#c = c
+  }
+
+  get signal(): AbortSignal {
+    return this.#c.req.raw.signal
+  }
+
+  get waitUntil(): Incoming['waitUntil'] {
+    const env = this.#c.env as Beside | undefined
+    // The getter throws where there is no such context, which is dear; on Node there never is.
+    if (env?.outgoing) return undefined
+    try {
+      return waitUntilOf(this.#c.executionCtx)
+    } catch {
+      return waitUntilOf(env)
+    }
+  }
+
+  /** Reads into Hono's own cache, so that the handler parses the body as if nobody had read it. */
+  async body(limit: number): Promise<Uint8Array> {
+    const { req } = this.#c
+    const [cached] = Object.keys(req.bodyCache)
+    // A parsed form does not lead back to the bytes that came: its boundary would be another.
+    if (cached === 'formData') throw new BodyError('consumed', CONSUMED)
+    const bytes = await (cached === undefined ? readBody(req.raw, limit) : req.bytes())
+    if (bytes.length > limit) throw new BodyError('too-large', `The body is larger than ${String(limit)} bytes.`)
+    // Hono keeps promises there, though its type names what they resolve to.
+    if (cached === undefined) req.bodyCache.arrayBuffer = Promise.resolve(bytes.slice().buffer) as never
     return bytes
   }
-  // A parsed form does not lead back to the bytes that came: its boundary would be another.
-  if (cached === 'formData') throw new BodyError('consumed', CONSUMED)
-  const bytes = new Uint8Array(await c.req.arrayBuffer())
-  if (bytes.length > limit) throw new BodyError('too-large', `The body is larger than ${String(limit)} bytes.`)
-  return bytes
 }
 
 const CONSUMED =
   'mppkit: c.req.formData() was called before the gate, so a payment cannot be bound to the body. Mount the gate before ' +
   'it, or read the form with c.req.parseBody(), which keeps the bytes'
-
-function executionContext(c: Context): Beside | undefined {
-  // The getter throws where there is none, which is dear; on Node there never is.
-  if ((c.env as Beside | undefined)?.outgoing) return undefined
-  try {
-    return c.executionCtx
-  } catch {
-    return undefined
-  }
-}

@@ -173,6 +173,29 @@ describe.each(Object.entries(keys))('a %s access key', (_, make) => {
   })
 })
 
+test('A-07 the same transaction with two signatures: both are noted, one is mined, and it is found', async () => {
+  const privateKey = generatePrivateKey()
+  // A passkey counts: it never signs the same way twice.
+  const signs = (signCount: number) =>
+    Account.fromHeadlessWebAuthn(privateKey, { rpId: 'localhost', origin: 'http://localhost', signCount })
+  await chain.fund(signs(1).address, 10_000_000n)
+  const { till, made } = await shop()
+  const over = { calls: transfers([honest(made)]), validBefore: now() + 20 }
+  const parse = async (account: SigningAccount) =>
+    till.parse(made, transaction(await sign(account, over)).payload)
+  const [first, second] = [await parse(signs(1)), await parse(signs(2))]
+  expect(second.key).toBe(first.key)
+  expect(second.note).not.toBe(first.note)
+  const receipt = await till.seller.settle(first, till.noted(made, [], undefined, first.note))
+  const notes: string[] = []
+  expect(await till.seller.settle(second, till.noted(made, notes, undefined, first.note))).toEqual(receipt)
+  expect(JSON.parse(notes[0]!).hashes).toHaveLength(2)
+  // What stands there already is not written again.
+  const none: string[] = []
+  await till.seller.settle(first, till.noted(made, none, undefined, notes[0]))
+  expect(none).toEqual([])
+})
+
 describe('an access key is refused', () => {
   test('A-14 with a consent that its account did not give', async () => {
     const victim = Account.fromSecp256k1(generatePrivateKey())

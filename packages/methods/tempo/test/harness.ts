@@ -197,7 +197,7 @@ export async function startProxy(target: string): Promise<Proxy> {
   const server: Server = createServer((request, response) => {
     const chunks: Buffer[] = []
     request.on('data', (chunk: Buffer) => chunks.push(chunk))
-    request.on('end', async () => {
+    const pass = async () => {
       const body = Buffer.concat(chunks).toString()
       const { method, params, id } = JSON.parse(body) as { method: string; params: unknown[]; id: number }
       proxy.calls.push(method)
@@ -222,7 +222,8 @@ export async function startProxy(target: string): Promise<Proxy> {
         // The chain has stopped while a test that is over still waited.
         request.socket.destroy()
       }
-    })
+    }
+    request.on('end', () => void pass())
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   proxy.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/key-of-the-node`

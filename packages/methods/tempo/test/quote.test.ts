@@ -73,7 +73,7 @@ describe('the request', () => {
       'ab'.repeat(32),
       `0x${'zz'.repeat(32)}`,
     ]) {
-      expect(() => make({ memo }), memo).toThrow(/32 bytes/)
+      expect(() => make({ memo })).toThrow(/32 bytes/)
     }
   })
 
@@ -136,7 +136,7 @@ describe('splits', () => {
 
   test('TC-025 TC-026 have an amount that is plain and positive', () => {
     for (const amount of ['0', '0.0', '-1', '1e3', '+1', ' 1', '.5', '0x1', '0.0000001']) {
-      expect(() => make({ splits: [{ amount, recipient: other }] }), amount).toThrow(TypeError)
+      expect(() => make({ splits: [{ amount, recipient: other }] })).toThrow(TypeError)
     }
   })
 
@@ -158,7 +158,7 @@ describe('splits', () => {
 describe('options that cannot work stop the boot', () => {
   test('TC-005 amounts are never rounded', () => {
     for (const amount of ['0.0000001', '1.0000001', '-1', '1e6', ' 1', '0x1', '1,5', '']) {
-      expect(() => make().quote({ amount }), amount).toThrow(TypeError)
+      expect(() => make().quote({ amount })).toThrow(TypeError)
     }
     expect(make({ decimals: 2 }).quote({ amount: '0.01' })['amount']).toBe('1')
     expect(() => make({ decimals: 2 }).quote({ amount: '0.001' })).toThrow(TypeError)
@@ -171,7 +171,7 @@ describe('options that cannot work stop the boot', () => {
     for (const recipient of [account, lowered, uppered]) {
       expect(make({ recipient }).quote({ amount: '1' })['recipient']).toBe(lowered)
     }
-    const at = [...account].findIndex((letter, i) => i > 1 && /[a-f]/i.test(letter))
+    const at = account.split('').findIndex((letter, i) => i > 1 && /[a-f]/i.test(letter))
     const letter = account[at]!
     const flipped = letter === letter.toLowerCase() ? letter.toUpperCase() : letter.toLowerCase()
     const wrong = account.slice(0, at) + flipped + account.slice(at + 1)

@@ -12,7 +12,9 @@ export interface Mpp<Guard, M extends Methods = Methods> extends Omit<Gates<M>, 
 }
 
 /** Turns an adapter's `paid` into its `createMpp`. */
-export function adapter<Guard>(paid: (gate: Gate) => Guard): <const M extends Methods>(options: MppOptions<M>) => Mpp<Guard, M> {
+export function adapter<Guard>(
+  paid: (gate: Gate) => Guard,
+): <const M extends Methods>(options: MppOptions<M>) => Mpp<Guard, M> {
   return (options) => {
     const gates = createGates(options)
     return { ...gates, charge: (price) => paid(gates.charge(price)) }
@@ -42,7 +44,9 @@ export function ledger<Key extends object>(): Ledger<Key> {
     get(key) {
       const payment = payments.get(key)
       if (!payment)
-        throw new TypeError('mppkit: payment() was called for a request that passed no gate. Guard the route with mpp.charge(…)')
+        throw new TypeError(
+          'mppkit: payment() was called for a request that passed no gate. Guard the route with mpp.charge(…)',
+        )
       return payment
     },
   }

@@ -1,5 +1,5 @@
 import { problemTitle, problemType, type PaymentErrorCode } from '@mppkit/core'
-import type { Answer } from './seam.ts'
+import { BodyError, type Answer } from './seam.ts'
 
 const TITLES: Record<number, string> = {
   400: 'Bad Request',
@@ -28,7 +28,22 @@ export function refusal(status: number, detail: string, headers: [string, string
 }
 
 /** The body of an answer that asks for money; the id of the first fresh challenge is put in per request. */
-export function problemBody(code: PaymentErrorCode, detail: string, status: number): (challengeId: string) => string {
-  const head = JSON.stringify({ type: problemType(code), title: problemTitle(code), status, detail }).slice(0, -1)
+export function problemBody(
+  code: PaymentErrorCode,
+  detail: string,
+  status: number,
+): (challengeId: string) => string {
+  const head = JSON.stringify({ type: problemType(code), title: problemTitle(code), status, detail }).slice(
+    0,
+    -1,
+  )
   return (challengeId) => `${head},"challengeId":"${challengeId}"}`
+}
+
+const BODY_STATUS = { 'too-large': 413, 'too-slow': 408, broken: 400 } as const
+
+/** A body that cannot be had is the client's fault, or, if a parser ate it, the programmer's. */
+export function bodyFault(error: unknown): Answer {
+  if (!(error instanceof BodyError) || error.reason === 'consumed') throw error
+  return refusal(BODY_STATUS[error.reason], error.message)
 }

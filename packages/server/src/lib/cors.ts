@@ -15,7 +15,11 @@ export function createCors(cors: Cors | undefined, exposed: string): CorsWriter 
   if (cors === undefined) return undefined
   const headers = (request: Incoming): [string, string][] => {
     const origin = request.headers.get('origin')
-    if (cors === '*') return [['access-control-allow-origin', '*'], ['access-control-expose-headers', exposed]]
+    if (cors === '*')
+      return [
+        ['access-control-allow-origin', '*'],
+        ['access-control-expose-headers', exposed],
+      ]
     if (origin === null || !cors.includes(origin)) return []
     return [
       ['access-control-allow-origin', origin],

@@ -1,6 +1,14 @@
 import { adapter, ledger } from './adapter.ts'
 import { toResponse } from './answer.ts'
-import { BodyError, type Gate, type Grant, type Incoming, type Outcome, type Payment, type Transport } from './seam.ts'
+import {
+  BodyError,
+  type Gate,
+  type Grant,
+  type Incoming,
+  type Outcome,
+  type Payment,
+  type Transport,
+} from './seam.ts'
 
 const payments = ledger<Request>()
 
@@ -11,7 +19,10 @@ const payments = ledger<Request>()
 export const payment = (request: Request): Payment => payments.get(request)
 
 /** A fetch handler; what its runtime passes beside the request (`env`, `ctx`, `info`) is handed through. */
-export type FetchHandler<Rest extends unknown[]> = (request: Request, ...rest: Rest) => Response | Promise<Response>
+export type FetchHandler<Rest extends unknown[]> = (
+  request: Request,
+  ...rest: Rest
+) => Response | Promise<Response>
 
 /** Guards a fetch handler with a gate. */
 export function paid(gate: Gate) {
@@ -19,25 +30,13 @@ export function paid(gate: Gate) {
     async (request: Request, ...rest: Rest): Promise<Response> => {
       payments.check(request)
       const [env, context] = rest as Beside[]
-      let body: Promise<Uint8Array> | undefined
-      const incoming: Incoming = {
-        method: request.method,
-        target: targetOf(request.url),
-        headers: request.headers,
-        ...peerOf(env),
-        get signal() {
-          return request.signal
-        },
-        get waitUntil() {
-          return waitUntilOf(context) ?? waitUntilOf(env)
-        },
-        body: (limit) => (body ??= readBody(request, limit)),
-      }
+      const incoming = new FetchIncoming(request, env, context)
       const opening = await gate(incoming)
       const decision = opening.kind === 'admit' ? await opening.admit() : opening
       if (decision.kind === 'respond') return toResponse(decision.answer)
       // What was read is gone from the request: the handler gets one that holds the same bytes.
-      const fresh = body && request.bodyUsed ? new Request(request, { body: (await body) as BodyInit }) : request
+      const body = request.bodyUsed ? await incoming.bytes : undefined
+      const fresh = body ? new Request(request, { body: body as BodyInit }) : request
       if (decision.kind === 'pass') return handler(fresh, ...rest)
       payments.set(request, decision.grant.payment)
       payments.set(fresh, decision.grant.payment)
@@ -81,9 +80,9 @@ export function transportOf({ encrypted, remoteAddress = '' }: Socket): Transpor
 }
 
 /** Transport and address of the peer, where the runtime shows its socket. */
-export function peerOf(env: Beside | undefined): Pick<Incoming, 'transport' | 'remote'> {
+export function peerOf(env: Beside | undefined): { transport: Transport; remote: string | undefined } {
   const socket = env?.incoming?.socket
-  return socket ? { transport: transportOf(socket), remote: socket.remoteAddress } : { transport: 'unknown' }
+  return { transport: socket ? transportOf(socket) : 'unknown', remote: socket?.remoteAddress }
 }
 
 /** Path and query of a request's URL, untouched. */
@@ -94,6 +93,44 @@ export function targetOf(url: string): string {
 /** The runtime's `waitUntil`, if it has one. */
 export function waitUntilOf(beside: Beside | undefined): Incoming['waitUntil'] {
   return typeof beside?.waitUntil === 'function' ? (work) => beside.waitUntil?.(work) : undefined
+}
+
+// A class, because an object with getters costs more than the rest of an unpaid request together.
+class FetchIncoming implements Incoming {
+  readonly method: string
+  readonly target: string
+  readonly headers: Headers
+  readonly transport: Transport
+  readonly remote: string | undefined
+  /** The body, once a gate has asked for it. */
+  bytes: Promise<Uint8Array> | undefined
+  readonly #request: Request
+  readonly #env: Beside | undefined
+  readonly #context: Beside | undefined
+
+  constructor(request: Request, env: Beside | undefined, context: Beside | undefined) {
+    const { transport, remote } = peerOf(env)
+    this.method = request.method
+    this.target = targetOf(request.url)
+    this.headers = request.headers
+    this.transport = transport
+    this.remote = remote
+    this.#request = request
+    this.#env = env
+    this.#context = context
+  }
+
+  get signal(): AbortSignal {
+    return this.#request.signal
+  }
+
+  get waitUntil(): Incoming['waitUntil'] {
+    return waitUntilOf(this.#context) ?? waitUntilOf(this.#env)
+  }
+
+  body(limit: number): Promise<Uint8Array> {
+    return (this.bytes ??= readBody(this.#request, limit))
+  }
 }
 
 const CONSUMED =
@@ -125,7 +162,9 @@ export async function readBody(request: Request, limit: number, patience = 10_00
     if (bytes.byteLength > limit) throw tooLarge(limit)
     return bytes instanceof Uint8Array ? bytes : new Uint8Array(bytes)
   } catch (error) {
-    throw error instanceof BodyError ? error : new BodyError('broken', 'The connection broke before the body was complete.')
+    throw error instanceof BodyError
+      ? error
+      : new BodyError('broken', 'The connection broke before the body was complete.')
   } finally {
     clearTimeout(timer)
   }
@@ -182,7 +221,8 @@ export async function deliver(
     const response = dress(await run(), grant)
     status = response.status
     // An upgrade is not ours to touch. A body is looked at only where it must be: that costs more than all the rest.
-    if (status >= 200 && (grant.keeps > 0 || !told)) return await inspect(response, grant, told ? undefined : report)
+    if (status >= 200 && (grant.keeps > 0 || !told))
+      return await inspect(response, grant, told ? undefined : report)
     if (!told) report(status, 'all')
     return response
   } catch (error) {
@@ -218,11 +258,14 @@ function follow(env: Beside | undefined, report: Report, status: () => number): 
     // 'finish' alone does not say so: Node 20 emits it also when the socket dies under an answer, and HTTP/2 at every end.
     const http2 = (incoming?.httpVersionMajor ?? 1) > 1
     outgoing.once('finish', () => {
-      const complete = outgoing.writableFinished && (http2 ? outgoing.writableEnded : !incoming?.socket?.destroyed)
+      const complete =
+        outgoing.writableFinished && (http2 ? outgoing.writableEnded : !incoming?.socket?.destroyed)
       if (complete) report(outgoing.statusCode, 'all')
     })
     // Whether any of the body followed the head is not shown here; it counts as if.
-    outgoing.once('close', () => (outgoing.headersSent ? report(outgoing.statusCode, 'some') : report(GONE, 'nothing')))
+    outgoing.once('close', () =>
+      outgoing.headersSent ? report(outgoing.statusCode, 'some') : report(GONE, 'nothing'),
+    )
     return true
   }
   completed?.then(
@@ -255,13 +298,16 @@ async function inspect(response: Response, grant: Grant, report: Report | undefi
     const stream = replay(reader, reads, (reached) => report?.(status, reached))
     return new Response(stream, { status, statusText, headers })
   }
-  if (grant.keeps > 0 && (bytes?.length ?? 0) <= grant.keeps) await grant.keep({ status, headers: [...headers], body: bytes })
+  if (grant.keeps > 0 && (bytes?.length ?? 0) <= grant.keeps)
+    await grant.keep({ status, headers: [...headers], body: bytes })
   report?.(status, 'all')
   return bytes ? new Response(bytes as BodyInit, { status, statusText, headers }) : response
 }
 
 type Reader = ReadableStreamDefaultReader<Uint8Array>
-type Peeked = { bytes: Uint8Array; reads?: undefined } | { bytes?: undefined; reads: ReturnType<Reader['read']>[] }
+type Peeked =
+  | { bytes: Uint8Array; reads?: undefined }
+  | { bytes?: undefined; reads: ReturnType<Reader['read']>[] }
 
 /** Reads what is there without waiting, up to `limit` bytes and always far enough to see a single piece end: all of it, or the reads so far. */
 async function peek(reader: Reader, limit: number): Promise<Peeked> {
@@ -282,7 +328,11 @@ async function peek(reader: Reader, limit: number): Promise<Peeked> {
 }
 
 /** The body once more, as the runtime asks for it: the reads so far, then the rest. */
-function replay(reader: Reader, reads: ReturnType<Reader['read']>[], end: (reached: Outcome['reached']) => void): ReadableStream {
+function replay(
+  reader: Reader,
+  reads: ReturnType<Reader['read']>[],
+  end: (reached: Outcome['reached']) => void,
+): ReadableStream {
   let begun = false
   const cut = (): void => end(begun ? 'some' : 'nothing')
   return new ReadableStream(

@@ -50,7 +50,9 @@ export interface Gates<Methods extends readonly OnceMethod<never>[] = readonly O
  * Checks the options and makes gates.
  * @throws TypeError that names the remedy, for every option that cannot work
  */
-export function createGates<const Methods extends readonly OnceMethod<never>[]>(options: MppOptions<Methods>): Gates<Methods> {
+export function createGates<const Methods extends readonly OnceMethod<never>[]>(
+  options: MppOptions<Methods>,
+): Gates<Methods> {
   const { realm, methods, now = Date.now, probe, limits = {} } = options
   const onError = options.onError ? guarded(options.onError) : logError
   checkRealm(realm)
@@ -60,9 +62,22 @@ export function createGates<const Methods extends readonly OnceMethod<never>[]>(
   const origin = parseOrigin(options.origin)
   const store = storeFor(options.store, origin)
   const { header = 'Authorization' } = options
-  if (header !== 'Authorization' && header !== 'Payment-Authorization') fail('header must be "Authorization" or "Payment-Authorization"')
+  if (header !== 'Authorization' && header !== 'Payment-Authorization')
+    fail('header must be "Authorization" or "Payment-Authorization"')
   const limiter = limits.verify === false ? undefined : createLimiter(limits.verify ?? '20/min', now)
-  const lifecycle = createLifecycle({ realm, store, methods, now, onError, limiter, hash, ...createSealer(secrets), probe })
+  let longest = 0
+  const lifecycle = createLifecycle({
+    realm,
+    store,
+    methods,
+    now,
+    onError,
+    limiter,
+    hash,
+    longest: () => longest,
+    ...createSealer(secrets),
+    probe,
+  })
   const http: HttpOptions = {
     realm,
     binding,
@@ -77,7 +92,11 @@ export function createGates<const Methods extends readonly OnceMethod<never>[]>(
     probe,
   }
   return {
-    charge: (price) => createHttpGate(http, compilePrice(price as PriceTerms & Record<string, unknown>, methods, 'charge', realm)),
+    charge(price) {
+      const compiled = compilePrice(price as PriceTerms & Record<string, unknown>, methods, 'charge', realm)
+      longest = Math.max(longest, compiled.lifetime)
+      return createHttpGate(http, compiled)
+    },
     recover: () => lifecycle.recovery.sweep(100),
     close: () => lifecycle.recovery.stop(),
   }
@@ -89,7 +108,8 @@ function checkRealm(realm: unknown): void {
 }
 
 function checkMethods(methods: readonly OnceMethod<never>[]): void {
-  if (!Array.isArray(methods) || methods.length === 0) fail('methods is empty; give at least one, e.g. [tempo.charge({ recipient })]')
+  if (!Array.isArray(methods) || methods.length === 0)
+    fail('methods is empty; give at least one, e.g. [tempo.charge({ recipient })]')
   const seen = new Set<string>()
   for (const { name, intent } of methods) {
     if (!/^[a-z]+$/.test(name)) fail(`a method is named ${JSON.stringify(name)}; names are letters a to z`)
@@ -99,7 +119,9 @@ function checkMethods(methods: readonly OnceMethod<never>[]): void {
   const modes = new Set(methods.map(({ mode }) => mode).filter((mode) => mode !== undefined))
   if (modes.size > 1) {
     const test = methods.filter(({ mode }) => mode === 'test').map(({ name }) => name)
-    fail(`methods mixes live rails with test ones (${test.join(', ')}); a buyer would pay with play money. Make two servers`)
+    fail(
+      `methods mixes live rails with test ones (${test.join(', ')}); a buyer would pay with play money. Make two servers`,
+    )
   }
 }
 
@@ -116,16 +138,21 @@ function parseOrigin(text: string | undefined): Origin | undefined {
   } catch {
     return fail(`origin is ${JSON.stringify(text)}; write it like "https://api.example.com"`)
   }
-  if (url.origin !== text.replace(/\/$/, '').toLowerCase()) fail(`origin is ${JSON.stringify(text)}; leave out path, query and user: ${JSON.stringify(url.origin)}`)
-  const loopback = /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname) || url.hostname.endsWith('.localhost')
-  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && loopback)) fail('origin must be https beyond loopback: credentials are as good as money')
+  if (url.origin !== text.replace(/\/$/, '').toLowerCase())
+    fail(`origin is ${JSON.stringify(text)}; leave out path, query and user: ${JSON.stringify(url.origin)}`)
+  const loopback =
+    /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname) || url.hostname.endsWith('.localhost')
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && loopback))
+    fail('origin must be https beyond loopback: credentials are as good as money')
   return { https: url.protocol === 'https:', loopback }
 }
 
 function storeFor(store: Store | undefined, origin: Origin | undefined): Store {
   const remote = origin !== undefined && !origin.loopback
   if (remote && (store === undefined || store.volatile))
-    fail('a server beyond loopback needs a store that survives a restart, or a restart forgets who has paid: e.g. store: sqliteStore({ path: "payments.db" })')
+    fail(
+      'a server beyond loopback needs a store that survives a restart, or a restart forgets who has paid: e.g. store: sqliteStore({ path: "payments.db" })',
+    )
   return store ?? memoryStore()
 }
 
@@ -135,7 +162,9 @@ function transportFault({ transport, forwarded }: Peer, origin: Origin | undefin
   if (transport === 'tls' || transport === 'loopback') return undefined
   if (transport === 'unknown') {
     if (origin === undefined)
-      throw new TypeError('mppkit: this runtime does not show how a request arrived; give createMpp the public origin, e.g. origin: "https://api.example.com"')
+      throw new TypeError(
+        'mppkit: this runtime does not show how a request arrived; give createMpp the public origin, e.g. origin: "https://api.example.com"',
+      )
     return undefined
   }
   // Plain http from a proxy that ends TLS is what an https origin vouches for; a trusted hop that says http is not.

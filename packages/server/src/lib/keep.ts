@@ -26,7 +26,11 @@ export function createSealer(secrets: readonly string[]): Sealer {
       if (!iv || !data) return undefined
       for (let index = 0; index < secrets.length; index++) {
         try {
-          return decode(new Uint8Array(await crypto.subtle.decrypt(parameters(iv, quote), await keyOf(index), data as BufferSource)))
+          return decode(
+            new Uint8Array(
+              await crypto.subtle.decrypt(parameters(iv, quote), await keyOf(index), data as BufferSource),
+            ),
+          )
         } catch {
           // Sealed under another secret of the list.
         }
@@ -41,9 +45,19 @@ function parameters(iv: Uint8Array, quote: string): AesGcmParams {
 }
 
 async function deriveKey(secret: string): Promise<CryptoKey> {
-  const material = await crypto.subtle.importKey('raw', new TextEncoder().encode(secret), 'HKDF', false, ['deriveKey'])
-  const derivation = { name: 'HKDF', hash: 'SHA-256', salt: new Uint8Array(0), info: new TextEncoder().encode('mppkit kept answer') }
-  return crypto.subtle.deriveKey(derivation, material, { name: 'AES-GCM', length: 256 }, false, ['encrypt', 'decrypt'])
+  const material = await crypto.subtle.importKey('raw', new TextEncoder().encode(secret), 'HKDF', false, [
+    'deriveKey',
+  ])
+  const derivation = {
+    name: 'HKDF',
+    hash: 'SHA-256',
+    salt: new Uint8Array(0),
+    info: new TextEncoder().encode('mppkit kept answer'),
+  }
+  return crypto.subtle.deriveKey(derivation, material, { name: 'AES-GCM', length: 256 }, false, [
+    'encrypt',
+    'decrypt',
+  ])
 }
 
 /** A JSON line with status and headers, then the body's bytes. */
@@ -58,6 +72,10 @@ function encode({ status, headers, body }: Kept): Uint8Array<ArrayBuffer> {
 
 function decode(all: Uint8Array): Kept {
   const end = all.indexOf(0x0a)
-  const [status, headers, empty] = JSON.parse(new TextDecoder().decode(all.subarray(0, end))) as [number, [string, string][], boolean]
+  const [status, headers, empty] = JSON.parse(new TextDecoder().decode(all.subarray(0, end))) as [
+    number,
+    [string, string][],
+    boolean,
+  ]
   return { status, headers, body: empty ? null : all.slice(end + 1) }
 }

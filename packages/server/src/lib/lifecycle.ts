@@ -11,12 +11,23 @@ import {
   type Store,
 } from '@mppkit/core'
 import type { Limiter } from './limits.ts'
+import { createClaims, say } from './claims.ts'
 import { createRecovery, type Recovery } from './recovery.ts'
-import { claimFor, claimTtl, Fenced, giveUp, Hold, LATE, named, parseRecord, proofKey, reclaimFor, recordKey, unclaim, type Claim, type PaymentRecord } from './record.ts'
+import {
+  Fenced,
+  giveUp,
+  Hold,
+  LATE,
+  named,
+  parseRecord,
+  recordKey,
+  type Claim,
+  type PaymentRecord,
+} from './record.ts'
 import { createRun, type Run } from './run.ts'
 import { RailContext } from './rail-context.ts'
 import { methodStore, newHolder, sharesPromises } from './runtime.ts'
-import { situationOf, TABLE, type Action } from './table.ts'
+import { situationOf, TABLE } from './table.ts'
 import type { Kept } from './seam.ts'
 
 /** The named points at which a process may die; tests make it die at each. */
@@ -78,6 +89,8 @@ export interface LifecycleOptions {
   /** Counts refused credentials per remote; undefined: no limit. */
   limiter?: Limiter | undefined
   hash(text: string): string | Promise<string>
+  /** Seconds: the longest lifetime of a challenge of this server. */
+  longest(): number
   seal(quote: string, answer: Kept): Promise<string>
   open(quote: string, sealed: string): Promise<Kept | undefined>
   probe?: ((point: FaultPoint) => void | Promise<void>) | undefined
@@ -89,8 +102,14 @@ export interface Lifecycle {
   recovery: Recovery
 }
 
-const STORE_DOWN: Verdict = { kind: 'unavailable', detail: 'The payment could not be looked up or recorded. Send the same credential again.' }
-const RAIL_DOWN: Verdict = { kind: 'unavailable', detail: 'The payment could not be checked or settled now. Send the same credential again.' }
+const STORE_DOWN: Verdict = {
+  kind: 'unavailable',
+  detail: 'The payment could not be looked up or recorded. Send the same credential again.',
+}
+const RAIL_DOWN: Verdict = {
+  kind: 'unavailable',
+  detail: 'The payment could not be checked or settled now. Send the same credential again.',
+}
 const BUSY: Verdict = { kind: 'conflict', retry: true, detail: 'The payment is being settled.' }
 
 /** What happens to a payment, decided once for every transport and framework. Knows no HTTP. */
@@ -98,8 +117,10 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
   const { realm, store, now, onError, probe } = options
   const stores = new Map(options.methods.map((method) => [method.name, methodStore(store, method.name)]))
   const verifying = new Map<string, Promise<{ payer?: string }>>()
-  const report = (error: unknown, attempt: Attempt): void => onError(error, { id: attempt.quote, challengeId: attempt.challenge.id })
+  const report = (error: unknown, attempt: Attempt): void =>
+    onError(error, { id: attempt.quote, challengeId: attempt.challenge.id })
   const recovery = createRecovery(options, stores)
+  const stakeClaims = createClaims(options)
 
   return { lookUp: (quote) => store.get(recordKey(realm, quote)), admit, recovery }
 
@@ -127,7 +148,13 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
     const outdated = expired || !attempt.terms()
     const moved = (parsed.moved ?? method.moves === 'before') && now() < attempt.expires + LATE * 1000
     if (outdated && !moved) {
-      return { kind: 'refused', code: 'invalid-challenge', detail: expired ? 'The challenge has expired.' : 'The challenge was made for other terms than this route asks now.' }
+      return {
+        kind: 'refused',
+        code: 'invalid-challenge',
+        detail: expired
+          ? 'The challenge has expired.'
+          : 'The challenge was made for other terms than this route asks now.',
+      }
     }
     let payer: string | undefined
     try {
@@ -146,7 +173,8 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
   /** Some record: the table. */
   async function known(attempt: Attempt, entry: Entry): Promise<Verdict | undefined> {
     const record = parseRecord(entry)
-    const same = record.claim.challenge.id === attempt.challenge.id && record.claim.proof === attempt.parsed.key
+    const same =
+      record.claim.challenge.id === attempt.challenge.id && record.claim.proof === attempt.parsed.key
     const situation = situationOf(record, entry)
     const action = TABLE[situation][same ? 'same' : 'other']
     switch (action.kind) {
@@ -178,48 +206,6 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
       await hold.lapse().catch(() => {})
       throw error
     }
-  }
-
-  /** Repeatable by the owner; a claim lost to someone else gives up the earlier ones. */
-  async function stakeClaims(hold: Hold): Promise<Verdict | undefined> {
-    const { claim } = hold
-    const ttl = claimTtl(claim, now())
-    const proof = proofKey(claim.challenge.method, claim.proof)
-    const taken = await claimFor(store, proof, claim.quote, ttl)
-    if (taken !== undefined) {
-      await hold.drop()
-      return otherPayment(taken)
-    }
-    if (probe) await probe('proof-claimed')
-    if (claim.keyClaim === undefined) return undefined
-    let owner = await claimFor(store, claim.keyClaim, claim.quote, ttl)
-    if (owner !== undefined && (await isOver(owner))) owner = await reclaimFor(store, claim.keyClaim, owner, claim.quote, ttl)
-    if (owner !== undefined) {
-      // Money that is here already is not forgotten: recovery lists it, or its own credential redeems it.
-      if (claim.moved) await hold.lapse()
-      else {
-        await unclaim(store, proof, claim.quote)
-        await hold.drop()
-      }
-      return otherPayment(owner)
-    }
-    if (probe) await probe('key-claimed')
-    return undefined
-  }
-
-  /** What the owner of a claim says to everyone else. */
-  async function otherPayment(quote: string): Promise<Verdict> {
-    const entry = await store.get(recordKey(realm, quote))
-    if (!entry) return { kind: 'refused', code: 'verification-failed', detail: 'This proof has been used.' }
-    const record = parseRecord(entry)
-    const verdict = say(TABLE[situationOf(record, entry)].other, record)
-    return verdict.kind === 'refused' ? { ...verdict, code: 'verification-failed' } : verdict
-  }
-
-  /** An Idempotency-Key may be used again once its payment has come to nothing. */
-  async function isOver(quote: string): Promise<boolean> {
-    const entry = await store.get(recordKey(realm, quote))
-    return entry === undefined || parseRecord(entry).state === 'refunded'
   }
 
   async function settle(attempt: Attempt, hold: Hold): Promise<Verdict> {
@@ -265,7 +251,11 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
       if (found === 'unknown') return await settle(attempt, hold)
       if (found === 'not-moved') {
         await giveUp(store, hold)
-        return { kind: 'refused', code: 'verification-failed', detail: 'The payment was not made and can no longer be made.' }
+        return {
+          kind: 'refused',
+          code: 'verification-failed',
+          detail: 'The payment was not made and can no longer be made.',
+        }
       }
       return await paid(hold, named(found, hold))
     } catch (error) {
@@ -290,7 +280,11 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
 
   async function replay(attempt: Attempt, record: PaymentRecord, detail: string): Promise<Verdict> {
     const { claim, kept } = record
-    if (kept !== undefined && attempt.idempotencyKey !== undefined && claim.answerKey === (await answerKey(attempt))) {
+    if (
+      kept !== undefined &&
+      attempt.idempotencyKey !== undefined &&
+      claim.answerKey === (await answerKey(attempt))
+    ) {
       const answer = await options.open(claim.quote, kept)
       if (answer) return { kind: 'kept', answer }
     }
@@ -328,7 +322,12 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
     return new RailContext(parts, hold, (error) => report(error, attempt), probe)
   }
 
-  async function newHold(attempt: Attempt, payer: string | undefined, moved: boolean, late: boolean): Promise<Hold> {
+  async function newHold(
+    attempt: Attempt,
+    payer: string | undefined,
+    moved: boolean,
+    late: boolean,
+  ): Promise<Hold> {
     const { challenge, quote, parsed, idempotencyKey, source } = attempt
     const { description: _, header: __, ...bound } = challenge
     const claim: Claim = {
@@ -346,9 +345,16 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
     if (source !== undefined) claim.source = source
     if (idempotencyKey !== undefined) {
       claim.answerKey = await answerKey(attempt)
-      if (payer !== undefined) claim.keyClaim = `key:${await options.hash(JSON.stringify([attempt.scope, payer, idempotencyKey]))}`
+      if (payer !== undefined)
+        claim.keyClaim = `key:${await options.hash(JSON.stringify([attempt.scope, payer, idempotencyKey]))}`
     }
-    const progress = { state: 'pending' as const, holder: newHolder(), started: 0, open: false, reached: 'nothing' as const }
+    const progress = {
+      state: 'pending' as const,
+      holder: newHolder(),
+      started: 0,
+      open: false,
+      reached: 'nothing' as const,
+    }
     const noted = parsed.note === undefined ? progress : { ...progress, note: parsed.note }
     return new Hold(store, recordKey(realm, quote), claim, noted, 'absent', now)
   }
@@ -365,13 +371,4 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
     report(error, attempt)
     return RAIL_DOWN
   }
-}
-
-type Saying = Extract<Action, { detail: string }>
-
-function say(action: Action, record: PaymentRecord): Verdict {
-  const { kind, detail } = action as Saying
-  if (kind === 'wait') return { kind: 'conflict', retry: true, detail }
-  if (kind === 'refuse' || kind === 'replay') return { kind: 'refused', code: 'invalid-challenge', detail }
-  return { kind: 'conflict', retry: false, detail: `${detail} (challenge ${record.claim.challenge.id})` }
 }

@@ -10,7 +10,10 @@ const MOST_REMOTES = 10_000
 /** `rate` as `"20/min"`. In memory and bounded; loopback is never limited. */
 export function createLimiter(rate: string, now: () => number): Limiter {
   const match = /^([1-9]\d{0,5})\/(s|min|h)$/.exec(rate)
-  if (!match) throw new TypeError(`mppkit: limits.verify is ${JSON.stringify(rate)}; write it like '20/min' (s, min or h)`)
+  if (!match)
+    throw new TypeError(
+      `mppkit: limits.verify is ${JSON.stringify(rate)}; write it like '20/min' (s, min or h)`,
+    )
   const most = Number(match[1])
   const window = { s: 1_000, min: 60_000, h: 3_600_000 }[match[2] as 's' | 'min' | 'h']
   const windows = new Map<string, { since: number; count: number }>()

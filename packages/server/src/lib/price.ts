@@ -1,4 +1,11 @@
-import { canonicalize, encodeBase64url, quoteString, type JsonObject, type OnceMethod, type Terms } from '@mppkit/core'
+import {
+  canonicalize,
+  encodeBase64url,
+  quoteString,
+  type JsonObject,
+  type OnceMethod,
+  type Terms,
+} from '@mppkit/core'
 import type { Answer, Offer } from './seam.ts'
 
 /** What a price function sees of a request. */
@@ -13,7 +20,9 @@ export interface PriceRequest {
 }
 
 /** A decimal string in whole units; `'0'` asks for a proof of identity, `null` for nothing, an `Answer` (401, 403, 404, 409, 422) refuses before money is asked for. */
-export type Amount = string | ((request: PriceRequest) => string | null | Answer | Promise<string | null | Answer>)
+export type Amount =
+  | string
+  | ((request: PriceRequest) => string | null | Answer | Promise<string | null | Answer>)
 
 /** What a route asks. */
 export interface PriceTerms {
@@ -37,7 +46,9 @@ export interface PriceTerms {
 type OverrideOf<M> = M extends OnceMethod<infer Override, infer _, infer __> ? Override : never
 
 type Overrides<Method extends { name: string }> = {
-  [M in Method as M['name']]?: false | (Partial<Pick<Terms, 'currency' | 'recipient' | 'description' | 'externalId'>> & Partial<OverrideOf<M>>)
+  [M in Method as M['name']]?:
+    | false
+    | (Partial<Pick<Terms, 'currency' | 'recipient' | 'description' | 'externalId'>> & Partial<OverrideOf<M>>)
 }
 
 /** A price for a server with the given methods: overrides for one rail are keyed by its name; `false` withholds the rail. */
@@ -77,29 +88,72 @@ export interface CompiledPrice {
   metaAfter: string
 }
 
-const KNOWN = new Set(['amount', 'currency', 'recipient', 'description', 'lifetime', 'externalId', 'bindBody', 'maxBody', 'meta', 'redeem'])
+const KNOWN = new Set([
+  'amount',
+  'currency',
+  'recipient',
+  'description',
+  'lifetime',
+  'externalId',
+  'bindBody',
+  'maxBody',
+  'meta',
+  'redeem',
+])
 
 /** Checks a price and makes everything of it that no request can change. Throws `TypeError` with the remedy. */
-export function compilePrice(price: PriceTerms & Record<string, unknown>, methods: readonly OnceMethod<never>[], intent: string, realm: string): CompiledPrice {
+export function compilePrice(
+  price: PriceTerms & Record<string, unknown>,
+  methods: readonly OnceMethod<never>[],
+  intent: string,
+  realm: string,
+): CompiledPrice {
   if (typeof price !== 'object' || price === null) fail('a price is an object, e.g. { amount: "0.01" }')
   const { amount, lifetime = 300, bindBody = true, maxBody = 1_048_576, meta = {}, redeem = {} } = price
-  if (typeof amount !== 'string' && typeof amount !== 'function') fail('amount must be a decimal string like "0.01", or a function that returns one')
-  if (!Number.isInteger(lifetime) || lifetime < 10) fail(`lifetime is ${String(lifetime)}; it must be whole seconds, at least 10`)
+  if (typeof amount !== 'string' && typeof amount !== 'function')
+    fail('amount must be a decimal string like "0.01", or a function that returns one')
+  if (!Number.isInteger(lifetime) || lifetime < 10)
+    fail(`lifetime is ${String(lifetime)}; it must be whole seconds, at least 10`)
   if (!Number.isInteger(maxBody) || maxBody < 1) fail('maxBody must be a positive number of bytes')
   const attempts = redeem.attempts ?? 3
   if (!Number.isInteger(attempts) || attempts < 1) fail('redeem.attempts must be a whole number, at least 1')
   const offered = methods.filter((method) => method.intent === intent && price[method.name] !== false)
   for (const name of Object.keys(price)) {
     if (!KNOWN.has(name) && !methods.some((method) => method.name === name))
-      fail(`a price has no "${name}"; it knows ${[...KNOWN].join(', ')} and the names of the methods (${methods.map((method) => method.name).join(', ')})`)
+      fail(
+        `a price has no "${name}"; it knows ${[...KNOWN].join(', ')} and the names of the methods (${methods.map((method) => method.name).join(', ')})`,
+      )
   }
-  if (offered.length === 0) fail(`no method offers "${intent}" here; give createMpp a method for it, or withhold fewer`)
-  const rails = offered.map((method) => compileRail(realm, method, termsFor(method, price, offered), typeof amount === 'string' ? amount : undefined))
+  if (offered.length === 0)
+    fail(`no method offers "${intent}" here; give createMpp a method for it, or withhold fewer`)
+  const rails = offered.map((method) =>
+    compileRail(
+      realm,
+      method,
+      termsFor(method, price, offered),
+      typeof amount === 'string' ? amount : undefined,
+    ),
+  )
   const [metaBefore, metaAfter] = splitMeta(meta)
-  return { rails, amount, lifetime, bindBody, maxBody, attempts, within: parseDuration(redeem.within ?? '24h'), metaBefore, metaAfter }
+  return {
+    rails,
+    amount,
+    lifetime,
+    bindBody,
+    maxBody,
+    attempts,
+    within: parseDuration(redeem.within ?? '24h'),
+    metaBefore,
+    metaAfter,
+  }
 }
 
-function compileRail(realm: string, method: OnceMethod<never>, terms: Omit<Terms, 'amount'>, amount: string | undefined): Rail {
+function compileRail(
+  realm: string,
+  method: OnceMethod<never>,
+  terms: Omit<Terms, 'amount'>,
+  amount: string | undefined,
+): Rail {
   const quote = (value: string | null): JsonObject => method.quote({ ...terms, amount: value } as never)
   const open = quote(null)
   const standing = constantTerms(open)
@@ -131,7 +185,9 @@ function compileRail(realm: string, method: OnceMethod<never>, terms: Omit<Terms
     quoteFor,
     stands(text, request) {
       if (constant && text === constant.text) return true
-      return constantTerms(request) === standing && (!constant || constant.request['amount'] === request['amount'])
+      return (
+        constantTerms(request) === standing && (!constant || constant.request['amount'] === request['amount'])
+      )
     },
   }
 }
@@ -142,20 +198,35 @@ function constantTerms({ currency = null, recipient = null, methodDetails = null
 }
 
 /** A flat `currency` or `recipient` goes to the one rail that it can be meant for. */
-function termsFor(method: OnceMethod<never>, price: PriceTerms & Record<string, unknown>, offered: readonly OnceMethod<never>[]): Omit<Terms, 'amount'> {
+function termsFor(
+  method: OnceMethod<never>,
+  price: PriceTerms & Record<string, unknown>,
+  offered: readonly OnceMethod<never>[],
+): Omit<Terms, 'amount'> {
   const terms: Record<string, unknown> = {}
   if (price.description !== undefined) terms['description'] = price.description
   if (price.externalId !== undefined) terms['externalId'] = price.externalId
   for (const field of ['currency', 'recipient'] as const) {
     const value = price[field]
     if (value === undefined) continue
-    const meant = offered.filter((rail) => (price[rail.name] as Record<string, unknown> | undefined)?.[field] === undefined && (offered.length === 1 || rail.takes(field, value)))
-    if (meant.length === 0) fail(`${field} ${JSON.stringify(value)} fits none of the methods offered (${names(offered)}); set it on one, e.g. ${example(offered[0], field)}`)
-    if (meant.length > 1) fail(`${field} ${JSON.stringify(value)} fits several methods (${names(meant)}); say which is meant, e.g. ${example(meant[0], field)}`)
+    const meant = offered.filter(
+      (rail) =>
+        (price[rail.name] as Record<string, unknown> | undefined)?.[field] === undefined &&
+        (offered.length === 1 || rail.takes(field, value)),
+    )
+    if (meant.length === 0)
+      fail(
+        `${field} ${JSON.stringify(value)} fits none of the methods offered (${names(offered)}); set it on one, e.g. ${example(offered[0], field)}`,
+      )
+    if (meant.length > 1)
+      fail(
+        `${field} ${JSON.stringify(value)} fits several methods (${names(meant)}); say which is meant, e.g. ${example(meant[0], field)}`,
+      )
     if (meant[0] === method) terms[field] = value
   }
   const own = price[method.name]
-  if (own !== undefined && (typeof own !== 'object' || own === null)) fail(`${method.name} must be false or an object of overrides`)
+  if (own !== undefined && (typeof own !== 'object' || own === null))
+    fail(`${method.name} must be false or an object of overrides`)
   return { ...terms, ...(own as object | undefined) }
 }
 
@@ -172,7 +243,8 @@ function splitMeta(meta: Readonly<Record<string, string>>): [string, string] {
   const after: string[] = []
   for (const name of Object.keys(meta).sort()) {
     const value = meta[name]
-    if (name === '' || name.startsWith('_')) fail(`meta has ${JSON.stringify(name)}; names that are empty or begin with "_" are reserved`)
+    if (name === '' || name.startsWith('_'))
+      fail(`meta has ${JSON.stringify(name)}; names that are empty or begin with "_" are reserved`)
     if (typeof value !== 'string') fail(`meta.${name} must be a string`)
     ;(name < '_' ? before : after).push(canonicalize({ [name]: value }).slice(1, -1))
   }

@@ -90,6 +90,11 @@ export function claimTtl(claim: Claim, now: number): number {
   return claim.answerKey ? Math.max(left, KEPT_FOR + GRACE) : left
 }
 
+/** A proof without a challenge in it fits any quote of its time: it is remembered until the longest of them is over. */
+export function proofTtl(claim: Claim, now: number, longest: number): number {
+  return Math.max(claimTtl(claim, now), longest + 60 + GRACE + (claim.moved ? LATE : 0))
+}
+
 /**
  * The right to move a payment on. Every write is a swap on the version of the last own write, one at a time; a refused
  * swap whose stored value is ours is ours (its reply was lost). Anything else means that someone else owns the payment.
@@ -111,7 +116,14 @@ export class Hold {
   /** Store-independent estimate of when the lease ends, for giving up on retries. */
   #leasedUntil = 0
 
-  constructor(store: Store, key: string, claim: Claim, progress: Progress, version: Version | 'absent', now: () => number) {
+  constructor(
+    store: Store,
+    key: string,
+    claim: Claim,
+    progress: Progress,
+    version: Version | 'absent',
+    now: () => number,
+  ) {
     this.#store = store
     this.key = key
     this.claim = claim
@@ -220,8 +232,14 @@ export class Hold {
     const expect = this.#version
     const earlier = this.#attempted
     this.#attempted = next.value
-    let result = await this.#store.swap(this.key, expect, next).catch(() => this.#store.swap(this.key, expect, next))
-    if (!result.ok && result.entry !== undefined && (result.entry.value === next.value || result.entry.value === earlier)) {
+    let result = await this.#store
+      .swap(this.key, expect, next)
+      .catch(() => this.#store.swap(this.key, expect, next))
+    if (
+      !result.ok &&
+      result.entry !== undefined &&
+      (result.entry.value === next.value || result.entry.value === earlier)
+    ) {
       // Our own write, whose reply we never saw.
       this.#version = result.entry.version
       if (result.entry.value === next.value) result = { ok: true, version: result.entry.version }
@@ -243,7 +261,11 @@ export class Hold {
     else if (state === 'refunding') write.due = { queue: QUEUE, in: lease ? 60 : 0 }
     else if (state === 'unclaimed') write.due = { queue: UNCLAIMED, in: 0 }
     else if (this.claim.zero) write.ttl = this.#ttl(progress)
-    else write.due = { queue: QUEUE, in: started < this.claim.attempts ? this.claim.within : Math.min(this.claim.within, 900) }
+    else
+      write.due = {
+        queue: QUEUE,
+        in: started < this.claim.attempts ? this.claim.within : Math.min(this.claim.within, 900),
+      }
     return write
   }
 
@@ -271,7 +293,12 @@ const GONE: Entry = { key: '', value: '', version: '', leased: false }
 function ignore(): void {}
 
 /** Claims `key` for `quote`. Resolves with the quote that has it already, if it is another one. Repeatable by its owner. */
-export async function claimFor(store: Store, key: string, quote: string, ttl: number): Promise<string | undefined> {
+export async function claimFor(
+  store: Store,
+  key: string,
+  quote: string,
+  ttl: number,
+): Promise<string | undefined> {
   const write = { value: quote, ttl }
   const result = await store.swap(key, 'absent', write).catch(() => store.swap(key, 'absent', write))
   if (result.ok || result.entry === undefined || result.entry.value === quote) return undefined
@@ -285,7 +312,13 @@ export async function unclaim(store: Store, key: string, quote: string): Promise
 }
 
 /** Re-points an Idempotency-Key claim whose owner is gone. Resolves with whoever was quicker. */
-export async function reclaimFor(store: Store, key: string, from: string, quote: string, ttl: number): Promise<string | undefined> {
+export async function reclaimFor(
+  store: Store,
+  key: string,
+  from: string,
+  quote: string,
+  ttl: number,
+): Promise<string | undefined> {
   const entry = await store.get(key)
   if (entry === undefined || entry.value !== from) return claimFor(store, key, quote, ttl)
   const result = await store.swap(key, entry.version, { value: quote, ttl })

@@ -1,7 +1,25 @@
-import { decodeRequest, PaymentError, type Entry, type Noted, type OnceMethod, type Store } from '@mppkit/core'
+import {
+  decodeRequest,
+  PaymentError,
+  type Entry,
+  type Noted,
+  type OnceMethod,
+  type Store,
+} from '@mppkit/core'
 import type { FaultPoint, LifecycleOptions } from './lifecycle.ts'
 import { RailContext } from './rail-context.ts'
-import { claimFor, claimTtl, Fenced, giveUp, Hold, named, parseRecord, proofKey, QUEUE, type Claim } from './record.ts'
+import {
+  claimFor,
+  Fenced,
+  giveUp,
+  Hold,
+  named,
+  parseRecord,
+  proofKey,
+  proofTtl,
+  QUEUE,
+  type Claim,
+} from './record.ts'
 import { afterLastAttempt } from './run.ts'
 import { issuedAt } from './quote.ts'
 import { newHolder, sharesPromises } from './runtime.ts'
@@ -112,9 +130,15 @@ export function createRecovery(options: LifecycleOptions, stores: ReadonlyMap<st
     const { claim, progress } = hold
     const method = methodOf(claim)
     if (!method) return hold.write({}, false)
-    const owner = await claimFor(store, proofKey(claim.challenge.method, claim.proof), claim.quote, claimTtl(claim, now()))
+    const owner = await claimFor(
+      store,
+      proofKey(claim.challenge.method, claim.proof),
+      claim.quote,
+      proofTtl(claim, now(), options.longest()),
+    )
     if (owner !== undefined) return hold.drop()
-    const found = progress.note === undefined ? 'not-moved' : await method.find(progress.note, contextOf(hold, method))
+    const found =
+      progress.note === undefined ? 'not-moved' : await method.find(progress.note, contextOf(hold, method))
     if (found === 'unknown') await hold.write({}, false)
     else if (found === 'not-moved') await giveUp(store, hold)
     else await hold.write({ state: claim.late ? 'unclaimed' : 'settled', receipt: named(found, hold) }, false)
@@ -134,7 +158,11 @@ export function createRecovery(options: LifecycleOptions, stores: ReadonlyMap<st
     const method = methodOf(claim)
     if (!method?.refund || !progress.receipt) return hold.write({ state: 'unclaimed' }, false)
     try {
-      const receipt = await method.refund(progress.receipt, { id: claim.quote }, contextOf(hold, method, 'refund-noted'))
+      const receipt = await method.refund(
+        progress.receipt,
+        { id: claim.quote },
+        contextOf(hold, method, 'refund-noted'),
+      )
       if (probe) await probe('refund-sent')
       await hold.write({ state: 'refunded', receipt: named(receipt, hold) }, false)
     } catch (error) {
@@ -155,7 +183,13 @@ export function createRecovery(options: LifecycleOptions, stores: ReadonlyMap<st
       now,
       store: stores.get(method.name) ?? store,
     }
-    return new RailContext(parts, hold, (error) => onError(error, { id: quote, challengeId: challenge.id }), probe, noted)
+    return new RailContext(
+      parts,
+      hold,
+      (error) => onError(error, { id: quote, challengeId: challenge.id }),
+      probe,
+      noted,
+    )
   }
 }
 

@@ -12,7 +12,10 @@ let turn: ReturnType<typeof setInterval> | undefined
 /** Renews a lease until `letGo`. One timer serves all leases of a process: a timer each would cost more than a swap. */
 export function keepAlive(hold: Renewable): void {
   if (!sharesPromises) {
-    timers.set(hold, every(() => hold.renew()))
+    timers.set(
+      hold,
+      every(() => hold.renew()),
+    )
     return
   }
   held.add(hold)

@@ -32,7 +32,8 @@ export function createRun({ hold, receipt, canRefund, seal, onError, probe, reco
   const { claim } = hold
   let finished = false
   let delivered = false
-  const report = (error: unknown): void => onError(error, { id: claim.quote, challengeId: claim.challenge.id })
+  const report = (error: unknown): void =>
+    onError(error, { id: claim.quote, challengeId: claim.challenge.id })
 
   return {
     payment: new PaidRequest(hold, receipt),
@@ -69,13 +70,16 @@ export function createRun({ hold, receipt, canRefund, seal, onError, probe, reco
   }
 
   function afterAttempt({ status, reached }: Outcome): Partial<Progress> {
-    if (status === 101 || (isDelivery(status) && reached === 'all')) return { state: 'delivered', open: false, reached: 'all' }
+    if (status === 101 || (isDelivery(status) && reached === 'all'))
+      return { state: 'delivered', open: false, reached: 'all' }
     const worst = isDelivery(status) ? worse(hold.progress.reached, reached) : hold.progress.reached
     return { ...endOfAttempt(hold.progress.started, worst), open: false, reached: worst }
   }
 
   function endOfAttempt(started: number, reached: Reached): Pick<Progress, 'state'> {
-    return started < claim.attempts ? { state: 'settled' } : { state: afterLastAttempt(claim.zero, canRefund, reached) }
+    return started < claim.attempts
+      ? { state: 'settled' }
+      : { state: afterLastAttempt(claim.zero, canRefund, reached) }
   }
 }
 

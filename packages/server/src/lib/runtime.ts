@@ -38,7 +38,9 @@ export function newHolder(): string {
 /** SHA-256 of UTF-8 text, base64url. */
 export function hash(text: string): string | Promise<string> {
   if (nodeCrypto) return nodeCrypto.createHash('sha256').update(text).digest('base64url')
-  return crypto.subtle.digest('SHA-256', new TextEncoder().encode(text)).then((bytes) => encodeBase64url(new Uint8Array(bytes)))
+  return crypto.subtle
+    .digest('SHA-256', new TextEncoder().encode(text))
+    .then((bytes) => encodeBase64url(new Uint8Array(bytes)))
 }
 
 let never: AbortSignal | undefined
@@ -51,14 +53,20 @@ export function neverAborted(): AbortSignal {
 /** A method's own corner of the store. */
 export function methodStore(store: Store, name: string): Store {
   const prefix = `method:${name}:`
-  const strip = <T extends { key: string }>(entry: T): T => ({ ...entry, key: entry.key.slice(prefix.length) })
+  const strip = <T extends { key: string }>(entry: T): T => ({
+    ...entry,
+    key: entry.key.slice(prefix.length),
+  })
   return {
     async get(key) {
       const entry = await store.get(prefix + key)
       return entry && strip(entry)
     },
     async swap(key, expect, next) {
-      const write = next === 'delete' || !next.due ? next : { ...next, due: { ...next.due, queue: prefix + next.due.queue } }
+      const write =
+        next === 'delete' || !next.due
+          ? next
+          : { ...next, due: { ...next.due, queue: prefix + next.due.queue } }
       const result = await store.swap(prefix + key, expect, write)
       return result.ok || !result.entry ? result : { ok: false, entry: strip(result.entry) }
     },

@@ -54,7 +54,8 @@ export const TABLE: Record<Situation, Record<Relation, Action>> = {
   'settled-spent': {
     same: {
       kind: 'conflict',
-      detail: 'This is paid for, but every attempt to answer it has been used. The money will be returned or listed for the seller.',
+      detail:
+        'This is paid for, but every attempt to answer it has been used. The money will be returned or listed for the seller.',
     },
     other: { kind: 'conflict', detail: 'This is paid for, but every attempt to answer it has been used.' },
   },
@@ -63,8 +64,15 @@ export const TABLE: Record<Situation, Record<Relation, Action>> = {
     other: { kind: 'refuse', detail: 'This challenge or proof has been used.' },
   },
   unclaimed: {
-    same: { kind: 'conflict', detail: 'The money has arrived, but nothing was delivered for it. It is listed for the seller to return.' },
-    other: { kind: 'conflict', detail: 'The money for this has arrived and is listed for the seller to return.' },
+    same: {
+      kind: 'conflict',
+      detail:
+        'The money has arrived, but nothing was delivered for it. It is listed for the seller to return.',
+    },
+    other: {
+      kind: 'conflict',
+      detail: 'The money for this has arrived and is listed for the seller to return.',
+    },
   },
   refunding: {
     same: { kind: 'conflict', detail: 'The money is being returned.' },

@@ -47,5 +47,7 @@ export function scopeOf(method: string, target: string): string | Promise<string
   const verb = method === 'HEAD' ? 'GET' : method
   if (target.length <= LONGEST) return `${verb} ${target}`
   const digest = hash(target)
-  return typeof digest === 'string' ? `${verb} sha256:${digest}` : digest.then((text) => `${verb} sha256:${text}`)
+  return typeof digest === 'string'
+    ? `${verb} sha256:${digest}`
+    : digest.then((text) => `${verb} sha256:${text}`)
 }

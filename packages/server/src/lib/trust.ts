@@ -15,7 +15,9 @@ export function createPeerReader(trust: TrustProxy | undefined): (request: Incom
   if (trust === undefined) return ({ transport, remote }) => ({ transport, remote, forwarded: false })
   if (typeof trust === 'number') {
     if (!Number.isInteger(trust) || trust < 1)
-      throw new TypeError('mppkit: trustProxy must be the number of proxies in front (1 or more), or a list of their addresses or CIDRs')
+      throw new TypeError(
+        'mppkit: trustProxy must be the number of proxies in front (1 or more), or a list of their addresses or CIDRs',
+      )
     return (request) => forwarded(request, trust)
   }
   const ranges = trust.map(parseRange)
@@ -24,7 +26,8 @@ export function createPeerReader(trust: TrustProxy | undefined): (request: Incom
     return bytes !== undefined && ranges.some((range) => inRange(bytes, range))
   }
   return (request) => {
-    if (!trusted(request.remote)) return { transport: request.transport, remote: request.remote, forwarded: false }
+    if (!trusted(request.remote))
+      return { transport: request.transport, remote: request.remote, forwarded: false }
     const chain = list(request.headers.get('x-forwarded-for'))
     let hops = 1
     while (hops <= chain.length && trusted(chain[chain.length - hops])) hops++
@@ -36,13 +39,24 @@ function forwarded(request: Incoming, hops: number): Peer {
   const addresses = list(request.headers.get('x-forwarded-for'))
   const protocols = list(request.headers.get('x-forwarded-proto'))
   // Each hop appends; a proxy that overwrites leaves a single entry.
-  const protocol = (protocols.length < hops ? protocols[0] : protocols[protocols.length - hops])?.toLowerCase()
+  const protocol = (
+    protocols.length < hops ? protocols[0] : protocols[protocols.length - hops]
+  )?.toLowerCase()
   const transport = protocol === 'https' ? 'tls' : protocol === 'http' ? 'plain' : request.transport
-  return { transport, remote: addresses[addresses.length - hops] ?? request.remote, forwarded: protocol !== undefined }
+  return {
+    transport,
+    remote: addresses[addresses.length - hops] ?? request.remote,
+    forwarded: protocol !== undefined,
+  }
 }
 
 function list(field: string | null): string[] {
-  return field === null ? [] : field.split(',').map((item) => item.trim()).filter((item) => item !== '')
+  return field === null
+    ? []
+    : field
+        .split(',')
+        .map((item) => item.trim())
+        .filter((item) => item !== '')
 }
 
 interface Range {
@@ -53,9 +67,12 @@ interface Range {
 function parseRange(text: string): Range {
   const [address = '', length] = text.split('/')
   const bytes = parseAddress(address)
-  const bits = length === undefined ? (bytes?.length ?? 0) * 8 : /^\d{1,3}$/.test(length) ? Number(length) : -1
+  const bits =
+    length === undefined ? (bytes?.length ?? 0) * 8 : /^\d{1,3}$/.test(length) ? Number(length) : -1
   if (!bytes || bits < 0 || bits > bytes.length * 8)
-    throw new TypeError(`mppkit: trustProxy holds ${JSON.stringify(text)}, which is no IP address or CIDR range`)
+    throw new TypeError(
+      `mppkit: trustProxy holds ${JSON.stringify(text)}, which is no IP address or CIDR range`,
+    )
   return { bytes, bits }
 }
 
@@ -79,13 +96,17 @@ function parseAddress(text: string): number[] | undefined {
   const groups = halves.map((half) => (half === '' ? [] : half.split(':')))
   const known = groups.reduce((sum, half) => sum + half.length, 0)
   if (halves.length === 2 ? known > 7 : known !== 8) return undefined
-  const filled = halves.length === 2 ? [...(groups[0] ?? []), ...Array<string>(8 - known).fill('0'), ...(groups[1] ?? [])] : (groups[0] ?? [])
+  const filled =
+    halves.length === 2
+      ? [...(groups[0] ?? []), ...Array<string>(8 - known).fill('0'), ...(groups[1] ?? [])]
+      : (groups[0] ?? [])
   if (!filled.every((group) => /^[0-9a-f]{1,4}$/i.test(group))) return undefined
   return filled.flatMap((group) => [Number.parseInt(group, 16) >> 8, Number.parseInt(group, 16) & 0xff])
 }
 
 function parseV4(text: string): number[] | undefined {
   const parts = text.split('.')
-  if (parts.length !== 4 || !parts.every((part) => /^\d{1,3}$/.test(part) && Number(part) < 256)) return undefined
+  if (parts.length !== 4 || !parts.every((part) => /^\d{1,3}$/.test(part) && Number(part) < 256))
+    return undefined
   return parts.map(Number)
 }

@@ -53,5 +53,5 @@ export function checksum(address: Hex): Hex {
   const digits = address.slice(2).toLowerCase()
   const hash = keccak256(new TextEncoder().encode(digits))
   const nibble = (i: number) => (hash[i >> 1]! >> (i % 2 === 0 ? 4 : 0)) & 15
-  return `0x${[...digits].map((digit, i) => (nibble(i) > 7 ? digit.toUpperCase() : digit)).join('')}`
+  return `0x${Array.from(digits, (digit, i) => (nibble(i) > 7 ? digit.toUpperCase() : digit)).join('')}`
 }

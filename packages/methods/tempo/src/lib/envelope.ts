@@ -47,9 +47,10 @@ export async function openTransaction(text: unknown): Promise<SignedTransaction>
   const { signature, feePayerSignature } = envelope
   if (!signature) malformed('the transaction is not signed')
   const hash = tools.Envelope.getSignPayload(envelope)
-  const signer = readSignature(signature, hash, tools)
-  // A 0x78 envelope names a sender; anyone can write that, so it must be the one that signed.
-  if (bytes.startsWith('0x78') && lower(envelope.from ?? '') !== signer.account) {
+  // A 0x78 envelope names a sender; anyone can write that, so it must be the one that signed. Of a 0x76 envelope the decoder recovers it.
+  const named = bytes.startsWith('0x78')
+  const signer = readSignature(signature, hash, tools, named ? undefined : envelope.from)
+  if (named && lower(envelope.from ?? '') !== signer.account) {
     throw new PaymentError('verification-failed', 'The transaction names a sender that did not sign it.')
   }
   const { Hex, keccak } = tools

@@ -4,7 +4,9 @@ import type { Hex } from './address.ts'
 export interface Failures {
   tooMany(sender: Hex, now: number): boolean
   /** Opens one transaction of a sender; undefined when too many are open already. The result closes it. */
-  begin(sender: Hex): ((failedAt?: number) => void) | undefined
+  begin(sender: Hex): (() => void) | undefined
+  /** Counts a transaction that cost us a fee and paid nothing. */
+  add(sender: Hex, at: number): void
 }
 
 /** Seconds that a failure counts. */
@@ -29,16 +31,17 @@ export function createFailures(allowed: number): Failures {
       const count = open.get(sender) ?? 0
       if (count >= maxOpen) return undefined
       open.set(sender, count + 1)
-      return (failedAt) => {
+      return () => {
         const left = (open.get(sender) ?? 1) - 1
         if (left > 0) open.set(sender, left)
         else open.delete(sender)
-        if (failedAt === undefined) return
-        const times = [...recent(sender, failedAt), failedAt].slice(-allowed)
-        failed.delete(sender)
-        failed.set(sender, times)
-        if (failed.size > maxSenders) failed.delete(failed.keys().next().value!)
       }
+    },
+    add(sender, at) {
+      const times = [...recent(sender, at), at].slice(-allowed)
+      failed.delete(sender)
+      failed.set(sender, times)
+      if (failed.size > maxSenders) failed.delete(failed.keys().next().value!)
     },
   }
 }

@@ -14,9 +14,9 @@ export interface Heavy {
   Hex: typeof Hexes
   Signature: typeof Signature
   /** Keccak-256 of bytes given as hex. */
-  keccak(data: Hex): Hex
+  keccak: (data: Hex) => Hex
   /** Keccak-256 of UTF-8 text. */
-  hashText(text: string): Hex
+  hashText: (text: string) => Hex
 }
 
 let loading: Promise<Heavy> | undefined

@@ -42,7 +42,8 @@ export function createRpc(url: string, timeout: number): Rpc {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }),
-        redirect: 'error',
+        // workerd knows no 'error'; the body of a redirect is no answer either.
+        redirect: 'manual',
         signal,
       })
       text = await response.text()
@@ -53,7 +54,7 @@ export function createRpc(url: string, timeout: number): Rpc {
     const answer = readAnswer(text)
     if (answer?.error) {
       const { code, message } = answer.error
-      throw new RpcError(method, Number(code ?? 0), String(message ?? 'no reason given'))
+      throw new RpcError(method, Number(code ?? 0), typeof message === 'string' ? message : 'no reason given')
     }
     if (!answer || !('result' in answer))
       throw new Error(`the node answered ${method} with status ${response.status} and no result`)

@@ -168,11 +168,16 @@ export function createSettlement(rpc: Rpc): Settlement {
   }
 
   async function minedAt(mined: MinedTransaction, signal?: AbortSignal): Promise<number> {
-    const told = Number(mined.logs[0]?.blockTimestamp)
-    return Number.isSafeInteger(told) && told > 0 ? told : blockTime(mined.blockNumber, signal)
+    return timeIn(mined) ?? blockTime(mined.blockNumber, signal)
   }
 
   return { send, receipt, find, findMemo, minedAt }
+}
+
+/** The time of the block in Unix seconds, where the node tells it with the events. */
+export function timeIn(mined: MinedTransaction): number | undefined {
+  const told = Number(mined.logs[0]?.blockTimestamp)
+  return Number.isSafeInteger(told) && told > 0 ? told : undefined
 }
 
 /** Milliseconds that a sent transaction is waited for, where we have to look for it ourselves. */

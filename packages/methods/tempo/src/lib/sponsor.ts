@@ -33,11 +33,11 @@ export interface Sponsor {
 export interface Sponsoring {
   failures: Failures
   /** Judges a transaction; throws `PaymentError` for one whose fee shall not be paid. Signs nothing. */
-  check(signed: SignedTransaction, legs: number, now: number): void
+  check: (signed: SignedTransaction, legs: number, now: number) => void
   /** Tries the transfers out, and looks whether the fee can be paid; one call to the node. */
-  rehearse(signed: SignedTransaction, rpc: Rpc, now: number, signal?: AbortSignal): Promise<void>
+  rehearse: (signed: SignedTransaction, rpc: Rpc, now: number, signal?: AbortSignal) => Promise<void>
   /** The final bytes and their hash. */
-  sign(signed: SignedTransaction): Promise<{ bytes: Hex; hash: Hex }>
+  sign: (signed: SignedTransaction) => Promise<{ bytes: Hex; hash: Hex }>
 }
 
 const expiring = (1n << 256n) - 1n

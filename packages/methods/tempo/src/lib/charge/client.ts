@@ -98,8 +98,8 @@ export function charge(options: ChargeOptions): ClientMethod {
 
     supports(_challenge, request) {
       try {
-        chooseMode(read(request), mode)
-        return true
+        const charge = read(request)
+        return charge.amount === 0n || chooseMode(charge, mode) !== undefined
       } catch {
         return false
       }

@@ -5,7 +5,7 @@ import type { SignedTransaction } from '../envelope.ts'
 import { heavy } from '../heavy.ts'
 import { bringsKey, isActiveKey } from '../keys.ts'
 import { memoOf } from '../memo.ts'
-import type { MinedTransaction } from '../settlement.ts'
+import { timeIn, type MinedTransaction } from '../settlement.ts'
 import { matchLegs } from '../transfers.ts'
 import { paidBy, readNote, receiptOf, secondsOf, slack, writeNote, type Rail } from './rail.ts'
 import { legsOf, readSource, type ChargeRequest } from './wire.ts'
@@ -36,8 +36,10 @@ export async function verifyPull(
   const now = secondsOf(context)
   if (envelope.chainId !== charge.chainId) fail('The transaction is for another chain')
   checkSource(context.source, charge.chainId, sender)
-  if (envelope.accessList?.length || envelope.authorizationList?.length)
+  if (envelope.accessList?.length || envelope.authorizationList?.length) {
     fail('The transaction does more than pay')
+  }
+  // A fee token is not asked for: deployed software leaves it to the chain, which knows the one of the account.
   if (signed.open !== charge.sponsored) {
     fail(
       charge.sponsored
@@ -70,62 +72,68 @@ export async function settlePull(
   context: Noted,
   rail: Rail,
 ): Promise<Receipt> {
+  const { sender } = signed
   const known = minedBefore.get(signed)
-  if (known) return conclude(known, signed.sender, charge, context, rail)
+  if (known) return conclude(known, sender, charge, context)
   if (!charge.sponsored) {
-    const mined = await land(
-      { bytes: signed.bytes.reveal(), hash: signed.hash, earlier: [] },
-      signed,
-      context,
-      rail,
-    )
-    return conclude(mined, signed.sender, charge, context, rail)
+    const mined = await noteAndLand(signed.bytes.reveal(), signed.hash, signed, charge, context, rail)
+    return conclude(mined, sender, charge, context)
   }
-  return settleSponsored(signed, charge, context, rail)
+  const { failures, sign } = sponsorOf(rail)
+  const end = failures.begin(sender)
+  if (!end) throw new Error(`too many transactions of ${sender} are under way at our cost`)
+  try {
+    const { bytes, hash } = await sign(signed)
+    const mined = await noteAndLand(bytes, hash, signed, charge, context, rail)
+    if (mined.status === '0x0') failures.add(sender, secondsOf(context))
+    return await conclude(mined, sender, charge, context)
+  } finally {
+    end()
+  }
 }
 
-/** What a note tells of, long after the credential is gone. */
-export async function findPull(
+/** What a note tells of, of either mode, long after the credential is gone. */
+export async function findNoted(
   text: string,
   charge: ChargeRequest,
   context: Context,
   rail: Rail,
 ): Promise<Receipt | 'not-moved' | 'unknown'> {
   const { hashes, validBefore } = readNote(text)
-  const outcome = await rail.settlement.find(hashes, validBefore, secondsOf(context), context.signal)
+  const now = secondsOf(context)
+  const outcome = await rail.settlement.find(hashes, validBefore, now, context.signal)
   if (outcome === 'unknown') return 'unknown'
   if (outcome === 'never') return 'not-moved'
-  try {
-    return await conclude(outcome, lower(outcome.from), charge, context, rail)
-  } catch (error) {
-    // Mined and no payment: that is as final as not mined.
-    if (error instanceof PaymentError) return 'not-moved'
-    throw error
+  // Sent through somebody else, a pushed payment is still made by its source.
+  const named = context.source === undefined ? undefined : readSource(context.source)
+  const sender = named?.address ?? lower(outcome.from)
+  if (outcome.status === '0x0') {
+    if (charge.sponsored) rail.sponsor?.failures.add(sender, now)
+    return 'not-moved'
   }
+  return conclude(outcome, sender, charge, context)
 }
 
-async function settleSponsored(
+/**
+ * Notes under which hash the bytes will be known, unless that stands there already, then gets them mined.
+ * The hash depends on who signed: another instance may have another purse, a passkey never signs the same way twice. The chain mines
+ * one of them, so what was noted before is kept, and looked for.
+ */
+async function noteAndLand(
+  bytes: Hex,
+  hash: Hex,
   signed: SignedTransaction,
   charge: ChargeRequest,
   context: Noted,
   rail: Rail,
-): Promise<Receipt> {
-  const { sender } = signed
-  const { failures, sign } = sponsorOf(rail)
-  const end = failures.begin(sender)
-  if (!end) throw new Error(`too many transactions of ${sender} are under way at our cost`)
-  let failedAt: number | undefined
-  try {
-    const { bytes, hash } = await sign(signed)
-    // Another instance may have signed with another purse: the chain mines one of the two, so both are looked for.
-    const earlier = notedHashes(context).filter((noted) => noted !== hash)
+): Promise<MinedTransaction> {
+  const noted = notedHashes(context)
+  const earlier = (noted ?? []).filter((one) => one !== hash)
+  // Where the server does not show what it has noted, it is what `parse` said: nothing of a sponsored transaction.
+  if (noted ? !noted.includes(hash) : charge.sponsored) {
     await context.note(writeNote({ hashes: [...earlier, hash], validBefore: signed.envelope.validBefore! }))
-    const mined = await land({ bytes, hash, earlier }, signed, context, rail)
-    if (mined.status === '0x0') failedAt = secondsOf(context)
-    return await conclude(mined, sender, charge, context, rail)
-  } finally {
-    end(failedAt)
   }
+  return land({ bytes, hash, earlier }, signed.envelope.validBefore!, context, rail)
 }
 
 /** What is to be mined: the bytes, or one of those that were signed before them for the same transaction. */
@@ -138,17 +146,16 @@ interface Cargo {
 /** Gets the bytes mined while they can be, else says what became of them. Throws `PaymentError` only if nothing ever can. */
 async function land(
   { bytes, hash, earlier }: Cargo,
-  signed: SignedTransaction,
+  validBefore: number,
   context: Context,
   rail: Rail,
 ): Promise<MinedTransaction> {
   const { settlement } = rail
-  const { validBefore } = signed.envelope
   for (const one of earlier) {
     const mined = await settlement.receipt(one, context.signal)
     if (mined) return mined
   }
-  if (secondsOf(context) < validBefore!) {
+  if (secondsOf(context) < validBefore) {
     try {
       return await settlement.send(bytes, hash, context.signal)
     } catch (error) {
@@ -163,13 +170,12 @@ async function land(
   return outcome
 }
 
-/** Whether what was mined is the payment. */
+/** Whether what was mined is the payment. Not by its time: a clock that is wrong must not turn away money that has just moved. */
 async function conclude(
   mined: MinedTransaction,
   sender: Hex,
   charge: ChargeRequest,
   context: Context,
-  rail: Rail,
 ): Promise<Receipt> {
   if (mined.status === '0x0') fail('The transaction was reverted: nothing was paid')
   const { hashText } = await heavy()
@@ -178,9 +184,7 @@ async function conclude(
     // The calls were right and went through, but the events do not show it. Whoever holds the money now: a human must look.
     throw new Error(`transaction ${mined.transactionHash} was mined, but its events do not show the payment`)
   }
-  const at = await rail.settlement.minedAt(mined, context.signal)
-  if (at < context.issued - slack) fail('The transaction is older than the challenge')
-  return receiptOf(lower(mined.transactionHash), at, charge, context)
+  return receiptOf(lower(mined.transactionHash), timeIn(mined) ?? secondsOf(context), charge, context)
 }
 
 /** Whether the transfers are the payment, to the unit; the result tells whether their memo ties them to this challenge. */
@@ -216,6 +220,8 @@ async function checkWindow(
   if (nonceKey === expiring && (nonce !== 0n || validBefore > now + longest + ahead)) {
     fail(`An expiring nonce is 0 and lives for ${longest} seconds at most`)
   }
+  // Tied by nothing but its window, and with a nonce that lets the window be long, it may have paid for something else before.
+  if (!bound && nonceKey !== expiring && !signed.open) await checkAge(signed, context, rail)
   if (validBefore > now) return
   if (signed.open) fail('The transaction is no longer valid')
   // Too late to be sent, but its sender may have done so.
@@ -224,6 +230,16 @@ async function checkWindow(
   if (outcome === 'unknown') throw new Error('the end of the transaction is not certain yet')
   if (outcome.status === '0x0') fail('The transaction was reverted: nothing was paid')
   minedBefore.set(signed, outcome)
+}
+
+/** What is not mined yet will be younger than the challenge. */
+async function checkAge(signed: SignedTransaction, context: Context, rail: Rail): Promise<void> {
+  const mined = await rail.settlement.receipt(signed.hash, context.signal)
+  if (!mined) return
+  if ((await rail.settlement.minedAt(mined, context.signal)) < context.issued - slack) {
+    fail('The transaction is older than the challenge')
+  }
+  minedBefore.set(signed, mined)
 }
 
 function checkSource(source: string | undefined, chainId: number, sender: Hex): void {
@@ -238,9 +254,9 @@ function sponsorOf(rail: Rail): NonNullable<Rail['sponsor']> {
   return rail.sponsor
 }
 
-/** What an earlier try has noted, where the server shows it. */
-function notedHashes(context: Noted & { noted?: string }): Hex[] {
-  return context.noted === undefined ? [] : readNote(context.noted).hashes
+/** What stands noted, where the server shows it. */
+function notedHashes(context: Noted & { noted?: string }): Hex[] | undefined {
+  return context.noted === undefined ? undefined : readNote(context.noted).hashes
 }
 
 function fail(detail: string): never {

@@ -18,7 +18,7 @@ import {
   verifyIdentification,
   type Identification,
 } from './identity.ts'
-import { findPull, settlePull, verifyPull } from './pull.ts'
+import { findNoted, settlePull, verifyPull } from './pull.ts'
 import { settlePush, verifyPush, type Pushed } from './push.ts'
 import { writeRequest, type ChargeOverride, type Split } from './quote.ts'
 import { writeNote, type Rail } from './rail.ts'
@@ -100,7 +100,13 @@ export function charge(options: ChargeOptions): OnceMethod<ChargeOverride, Proof
       return settleIdentification(proof.charge, context)
     },
 
-    find: (note, context: Context) => findPull(note, readOwn(context.request, chainId), context, rail),
+    async find(note, context: Context) {
+      const charge = readRequest(context.request)
+      // The payment was begun under another configuration: nothing that this chain could tell.
+      if (charge.chainId !== chainId)
+        throw new Error(`the payment is on chain ${charge.chainId}, this method on ${chainId}`)
+      return findNoted(note, charge, context, rail)
+    },
   }
 }
 

@@ -1,0 +1,189 @@
+import {
+  computeDigest,
+  encodeBase64url,
+  formatTime,
+  parseAcceptPayment,
+  rankOffers,
+  type Binding,
+  type PaymentError,
+} from '@mppkit/core'
+import { bodyFault, problemBody } from './answer.ts'
+import type { CompiledPrice, Rail } from './price.ts'
+import { newQuote } from './quote.ts'
+import { hash } from './runtime.ts'
+import type { Answer, Incoming, Opening } from './seam.ts'
+
+/** A price as the function or constant said it for one request. */
+interface Asked {
+  amount: string | undefined
+  /** `_h`: the headers that the price depends on. */
+  bound: string | undefined
+}
+
+/** What scripts of other origins may read. */
+export const EXPOSED = 'WWW-Authenticate, Payment-Receipt, Retry-After'
+
+const REQUIRED = problemBody('payment-required', 'This resource must be paid for.', 402)
+
+export interface Asking {
+  /** The 402: what the route asks of this request, and why an earlier credential would not do. */
+  ask(request: Incoming, scope: string, error?: PaymentError): Promise<Opening>
+  /** What a price function says: undefined asks for nothing. */
+  asked(request: Incoming): Promise<Asked | Answer | undefined>
+}
+
+interface AskingOptions {
+  binding: Binding
+  credentialHeader: 'authorization' | 'payment-authorization'
+  now(): number
+}
+
+/** Writes the challenges of one price. */
+export function createAsking(
+  { binding, credentialHeader, now }: AskingOptions,
+  price: CompiledPrice,
+): Asking {
+  const { rails, amount, lifetime, maxBody } = price
+  const headerTail = credentialHeader === 'authorization' ? '' : ', header="Payment-Authorization"'
+  const fixed: [string, string][] = [
+    ['cache-control', 'no-store'],
+    ['content-type', 'application/problem+json'],
+    ['access-control-expose-headers', EXPOSED],
+  ]
+  if (credentialHeader !== 'authorization') fixed.push(['vary', 'Payment-Authorization'])
+  const ranked = new Map<string, readonly Rail[]>()
+  let second = 0
+  let expiry = ''
+
+  return { ask, asked: askedBy }
+
+  async function ask(request: Incoming, scope: string, error?: PaymentError): Promise<Opening> {
+    try {
+      const asked = typeof amount === 'function' ? await askedBy(request) : CONSTANT
+      if (asked === undefined) return { kind: 'pass' }
+      if ('status' in asked) return respond(asked)
+      const digest = await digestOf(request, price)
+      return respond(await challengeFor(request, scope, asked, digest, error))
+    } catch (reason) {
+      return respond(bodyFault(reason))
+    }
+  }
+
+  async function challengeFor(
+    request: Incoming,
+    scope: string,
+    asked: Asked,
+    digest: string | undefined,
+    error?: PaymentError,
+  ): Promise<Answer> {
+    const seconds = Math.floor(now() / 1000)
+    if (seconds !== second) {
+      second = seconds
+      expiry = formatTime(seconds + lifetime)
+    }
+    const expires = expiry
+    const bound = asked.bound === undefined ? '' : `"_h":${JSON.stringify(asked.bound)},`
+    const opaque = encodeBase64url(
+      `{${price.metaBefore}${bound}"_n":"${newQuote(seconds)}","_s":${JSON.stringify(scope)}${price.metaAfter}}`,
+    )
+    const slots = `${expires}|${digest ?? ''}|${opaque}`
+    const tail = `${expires}"${digest === undefined ? '' : `, digest="${digest}"`}, opaque="${opaque}"${headerTail}`
+    const headers: [string, string][] = []
+    let first = ''
+    for (const rail of ordered(request.headers.get('accept-payment'))) {
+      const quoted = asked.amount === undefined ? rail.constant : rail.quoteFor(asked.amount)
+      if (!quoted) continue
+      const signed = binding.sign(quoted.slots + slots)
+      const id = typeof signed === 'string' ? signed : await signed
+      first ||= id
+      headers.push(['www-authenticate', `Payment id="${id}${quoted.field}${tail}`])
+    }
+    for (const header of fixed) headers.push(header)
+    if (asked.bound !== undefined) headers.push(['vary', asked.bound.replace(/=[^,]*/g, '')])
+    const status = error?.code === 'method-unsupported' ? 400 : 402
+    const body = error ? problemBody(error.code, error.detail, status)(first) : REQUIRED(first)
+    return { status, headers, body }
+  }
+
+  function ordered(accept: string | null): readonly Rail[] {
+    if (accept === null || rails.length === 1) return rails
+    let order = ranked.get(accept)
+    if (!order) {
+      const ranges = parseAcceptPayment(accept)
+      order = ranges ? rankOffers(rails, ranges) : rails
+      if (order.length === 0) order = rails
+      if (ranked.size >= 256) ranked.clear()
+      ranked.set(accept, order)
+    }
+    return order
+  }
+
+  async function askedBy(request: Incoming): Promise<Asked | Answer | undefined> {
+    if (typeof amount !== 'function') return CONSTANT
+    const names = new Set<string>()
+    const said = await amount({
+      method: request.method === 'HEAD' ? 'GET' : request.method,
+      target: request.target,
+      header(name) {
+        names.add(name.toLowerCase())
+        return request.headers.get(name.toLowerCase())
+      },
+      body: () => request.body?.(maxBody) ?? Promise.resolve(new Uint8Array(0)),
+    })
+    if (said === null) return undefined
+    if (typeof said === 'object') return checkedAnswer(said)
+    if (typeof said !== 'string')
+      throw new TypeError('mppkit: amount() must return a decimal string, null or an answer')
+    return {
+      amount: said,
+      bound: names.size === 0 ? undefined : await boundHeaders(request, [...names].sort()),
+    }
+  }
+}
+
+const CONSTANT: Asked = { amount: undefined, bound: undefined }
+
+/** The digest that a challenge for this request carries; undefined where there is no body, or none is bound. Rejects with `BodyError`. */
+export async function digestOf(
+  request: Incoming,
+  { bindBody, maxBody }: CompiledPrice,
+): Promise<string | undefined> {
+  if (!bindBody || !request.body || !mayHaveBody(request)) return undefined
+  const bytes = await request.body(maxBody)
+  return bytes.length === 0 ? undefined : computeDigest(bytes)
+}
+
+function mayHaveBody({ method, headers }: Incoming): boolean {
+  if (method !== 'GET' && method !== 'HEAD') return true
+  return headers.get('transfer-encoding') !== null || (headers.get('content-length') ?? '0') !== '0'
+}
+
+/** `_h`: names and hashed values of the headers that a price depends on. */
+export async function boundHeaders(request: Incoming, names: readonly string[]): Promise<string> {
+  const pairs = []
+  for (const name of names) {
+    const value = request.headers.get(name)
+    pairs.push(`${name}=${value === null ? '' : await hash(value)}`)
+  }
+  return pairs.join(',')
+}
+
+const REFUSALS = new Set([401, 403, 404, 409, 422])
+
+function checkedAnswer(answer: Answer): Answer {
+  if (!REFUSALS.has(answer.status))
+    throw new TypeError(
+      `mppkit: amount() answered ${String(answer.status)}; it may refuse with ${[...REFUSALS].join(', ')}`,
+    )
+  const headers = answer.headers ?? []
+  const cached = headers.some(([name]) => name.toLowerCase() === 'cache-control')
+  return {
+    status: answer.status,
+    headers: cached ? [...headers] : [...headers, ['cache-control', 'no-store']],
+    body: answer.body ?? null,
+  }
+}
+
+function respond(answer: Answer): Opening {
+  return { kind: 'respond', answer }
+}

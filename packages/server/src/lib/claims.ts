@@ -1,0 +1,84 @@
+import type { Store } from '@mppkit/core'
+import type { FaultPoint, Verdict } from './lifecycle.ts'
+import {
+  claimFor,
+  claimTtl,
+  proofTtl,
+  parseRecord,
+  proofKey,
+  reclaimFor,
+  recordKey,
+  unclaim,
+  type Hold,
+  type PaymentRecord,
+} from './record.ts'
+import { situationOf, TABLE, type Action } from './table.ts'
+
+interface ClaimsOptions {
+  realm: string
+  store: Store
+  now(): number
+  /** Seconds: the longest lifetime of any price. */
+  longest(): number
+  probe?: ((point: FaultPoint) => void | Promise<void>) | undefined
+}
+
+/** Stakes the claims that must stand before money moves. Resolves with the verdict if someone else has one of them. */
+export type StakeClaims = (hold: Hold) => Promise<Verdict | undefined>
+
+/** In fixed order: proof → quote, then Idempotency-Key → quote. Repeatable by the owner; a later one lost gives up the earlier ones. */
+export function createClaims({ realm, store, now, longest, probe }: ClaimsOptions): StakeClaims {
+  return stakeClaims
+
+  async function stakeClaims(hold: Hold): Promise<Verdict | undefined> {
+    const { claim } = hold
+    const proof = proofKey(claim.challenge.method, claim.proof)
+    const taken = await claimFor(store, proof, claim.quote, proofTtl(claim, now(), longest()))
+    if (taken !== undefined) {
+      await hold.drop()
+      return otherPayment(taken)
+    }
+    if (probe) await probe('proof-claimed')
+    if (claim.keyClaim === undefined) return undefined
+    const ttl = claimTtl(claim, now())
+    let owner = await claimFor(store, claim.keyClaim, claim.quote, ttl)
+    if (owner !== undefined && (await isOver(owner)))
+      owner = await reclaimFor(store, claim.keyClaim, owner, claim.quote, ttl)
+    if (owner !== undefined) {
+      // Money that is here already is not forgotten: recovery lists it, or its own credential redeems it.
+      if (claim.moved) await hold.lapse()
+      else {
+        await unclaim(store, proof, claim.quote)
+        await hold.drop()
+      }
+      return otherPayment(owner)
+    }
+    if (probe) await probe('key-claimed')
+    return undefined
+  }
+
+  /** What the owner of a claim says to everyone else. */
+  async function otherPayment(quote: string): Promise<Verdict> {
+    const entry = await store.get(recordKey(realm, quote))
+    if (!entry) return { kind: 'refused', code: 'verification-failed', detail: 'This proof has been used.' }
+    const record = parseRecord(entry)
+    const verdict = say(TABLE[situationOf(record, entry)].other, record)
+    return verdict.kind === 'refused' ? { ...verdict, code: 'verification-failed' } : verdict
+  }
+
+  /** An Idempotency-Key may be used again once its payment has come to nothing. */
+  async function isOver(quote: string): Promise<boolean> {
+    const entry = await store.get(recordKey(realm, quote))
+    return entry === undefined || parseRecord(entry).state === 'refunded'
+  }
+}
+
+type Saying = Extract<Action, { detail: string }>
+
+/** What the table's plain actions say. */
+export function say(action: Action, record: PaymentRecord): Verdict {
+  const { kind, detail } = action as Saying
+  if (kind === 'wait') return { kind: 'conflict', retry: true, detail }
+  if (kind === 'refuse' || kind === 'replay') return { kind: 'refused', code: 'invalid-challenge', detail }
+  return { kind: 'conflict', retry: false, detail: `${detail} (challenge ${record.claim.challenge.id})` }
+}

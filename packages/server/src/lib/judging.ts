@@ -1,0 +1,136 @@
+import {
+  decodeOpaque,
+  decodeRequest,
+  parseCredential,
+  parseTime,
+  PaymentError,
+  readAuthorization,
+  type Binding,
+  type Challenge,
+  type OnceMethod,
+} from '@mppkit/core'
+import { refusal } from './answer.ts'
+import { boundHeaders, digestOf } from './asking.ts'
+import type { Attempt } from './lifecycle.ts'
+import type { Limiter } from './limits.ts'
+import type { CompiledPrice } from './price.ts'
+import { issuedAt } from './quote.ts'
+import type { Answer, Incoming } from './seam.ts'
+import type { Peer } from './trust.ts'
+
+const LONGEST_FIELD = 65_536
+
+interface JudgeOptions {
+  realm: string
+  binding: Binding
+  methods: readonly OnceMethod<never>[]
+  limiter: Limiter | undefined
+}
+
+/** Judges everything about a credential that can be judged without asking anyone. Throws `PaymentError` and `BodyError`. */
+export type Judge = (request: Incoming, scope: string, token: string, peer: Peer) => Promise<Attempt>
+
+/** One token, nothing, or why not. */
+export function tokenOf(
+  field: string | null,
+  stray: string | null,
+  credentialHeader: string,
+): string | undefined | Answer | PaymentError {
+  if ((field?.length ?? 0) > LONGEST_FIELD || (stray?.length ?? 0) > LONGEST_FIELD)
+    return refusal(431, 'The credential is longer than 64 KB.')
+  if (stray !== null) {
+    const { tokens, malformed } = readAuthorization(stray)
+    if (tokens.length > 0 || malformed !== undefined)
+      return refusal(400, `Send the payment credential in ${credentialHeader} only.`)
+  }
+  const { tokens, malformed } = readAuthorization(field)
+  if (tokens.length > 1) return refusal(400, 'Send exactly one payment credential.')
+  if (malformed !== undefined) return new PaymentError('malformed-credential', malformed)
+  return tokens[0]
+}
+
+export function createJudge({ realm, binding, methods, limiter }: JudgeOptions, price: CompiledPrice): Judge {
+  const { rails } = price
+
+  // Counted, because to look at a forged proof may be dear.
+  return async (request, scope, token, peer) => {
+    try {
+      return await inspect(request, scope, token, peer)
+    } catch (error) {
+      if (error instanceof PaymentError && peer.remote !== undefined) limiter?.count(peer.remote)
+      throw error
+    }
+  }
+
+  async function inspect(request: Incoming, scope: string, token: string, peer: Peer): Promise<Attempt> {
+    const credential = parseCredential(token)
+    const { challenge } = credential
+    const valid = binding.verify(challenge)
+    if (!(typeof valid === 'boolean' ? valid : await valid)) invalid('This challenge was not issued here.')
+    const { quote, issued, expires } = await readScope(challenge, request, scope)
+    const digest = await digestOf(request, price)
+    if (digest !== challenge.digest)
+      throw new PaymentError('verification-failed', 'The request body is not the one that was quoted.')
+    const rail = rails.find(
+      ({ method, intent }) => method === challenge.method && intent === challenge.intent,
+    )
+    const method =
+      rail?.rail ??
+      methods.find(({ name, intent }) => name === challenge.method && intent === challenge.intent)
+    if (!method)
+      throw new PaymentError('method-unsupported', `This server no longer takes ${challenge.method}.`)
+    const quoted = rail?.constant
+    const decoded =
+      quoted && quoted.text === challenge.request ? quoted.request : decodeRequest(challenge.request)
+    const parsing = method.parse(credential.payload, challenge, decoded)
+    const parsed = parsing instanceof Promise ? await parsing : parsing
+    const idempotencyKey = request.headers.get('idempotency-key') ?? undefined
+    if (idempotencyKey !== undefined && (idempotencyKey === '' || idempotencyKey.length > 255))
+      throw new PaymentError('malformed-credential', 'The Idempotency-Key must have 1 to 255 characters.')
+    return {
+      challenge,
+      request: decoded,
+      source: credential.source,
+      method,
+      parsed,
+      quote,
+      issued,
+      expires,
+      scope,
+      idempotencyKey,
+      remote: peer.remote,
+      attempts: price.attempts,
+      within: price.within,
+      terms: () => rail !== undefined && rail.stands(challenge.request, decoded),
+    }
+  }
+
+  async function readScope(
+    challenge: Challenge,
+    request: Incoming,
+    scope: string,
+  ): Promise<{ quote: string; issued: number; expires: number }> {
+    if (challenge.realm !== realm) invalid('This challenge belongs to another realm.')
+    const opaque = challenge.opaque === undefined ? {} : decodeOpaque(challenge.opaque)
+    const { _n: quote, _s: bound, _h: headers } = opaque
+    const issued = quote === undefined ? undefined : issuedAt(quote)
+    const expires = challenge.expires === undefined ? undefined : parseTime(challenge.expires)
+    if (quote === undefined || issued === undefined || expires === undefined)
+      return invalid('This challenge was not issued here.')
+    if (bound !== scope) invalid('This challenge was issued for another request.')
+    if (
+      headers !== undefined &&
+      headers !==
+        (await boundHeaders(
+          request,
+          headers.split(',').map((item) => item.slice(0, item.indexOf('='))),
+        ))
+    )
+      invalid('This challenge was issued for other request headers.')
+    return { quote, issued, expires }
+  }
+}
+
+function invalid(detail: string): never {
+  throw new PaymentError('invalid-challenge', detail)
+}
