@@ -69,8 +69,19 @@ export function createFloor({ secret, realm, method, intent, request }: FloorOpt
   async function verify(field: string, scope: string): Promise<string | undefined> {
     const credential = decode(field.slice('Payment '.length)) as Credential | undefined
     const { challenge: echoed, payload } = credential ?? {}
-    if (typeof echoed?.id !== 'string' || typeof echoed.expires !== 'string' || typeof echoed.opaque !== 'string') return
-    if (echoed.realm !== realm || echoed.method !== method || echoed.intent !== intent || echoed.request !== request) return
+    if (
+      typeof echoed?.id !== 'string' ||
+      typeof echoed.expires !== 'string' ||
+      typeof echoed.opaque !== 'string'
+    )
+      return
+    if (
+      echoed.realm !== realm ||
+      echoed.method !== method ||
+      echoed.intent !== intent ||
+      echoed.request !== request
+    )
+      return
     const id = Buffer.from(idOf(echoed.expires, '', echoed.opaque))
     const claimed = Buffer.from(echoed.id)
     if (id.length !== claimed.length || !timingSafeEqual(id, claimed)) return
@@ -80,7 +91,12 @@ export function createFloor({ secret, realm, method, intent, request }: FloorOpt
     if (typeof payload?.proof !== 'string' || !payload.proof.startsWith('ok:')) return
     if (!(await swapFromAbsent(echoed.id, until))) return
     return encode(
-      JSON.stringify({ status: 'success', method, timestamp: new Date().toISOString(), reference: payload.proof }),
+      JSON.stringify({
+        status: 'success',
+        method,
+        timestamp: new Date().toISOString(),
+        reference: payload.proof,
+      }),
     )
   }
 

@@ -107,20 +107,36 @@ export async function footprint({ quick }: { quick: boolean }): Promise<Row[]> {
     for (const [name, script] of inTurn([...scripts], round)) samples.add(name, timeOf(script))
   }
   const empty = samples.spread('empty').median
-  const timeTo = (name: string): Spread => spread(samples.spread(name).samples.map((time) => Math.max(time - empty, 0)))
+  const timeTo = (name: string): Spread =>
+    spread(samples.spread(name).samples.map((time) => Math.max(time - empty, 0)))
   rmSync(SCRATCH, { recursive: true, force: true })
   return ENTRIES.flatMap(({ name, like, size, time }) => [
-    rowOf(`${name}: bundle, gzip`, 'KB', size, sizes.get(name)!, like === undefined ? undefined : sizes.get(like)),
+    rowOf(
+      `${name}: bundle, gzip`,
+      'KB',
+      size,
+      sizes.get(name)!,
+      like === undefined ? undefined : sizes.get(like),
+    ),
     rowOf(`${name}: cold import`, 'ms', time, timeTo(name), like === undefined ? undefined : timeTo(like)),
   ])
 }
 
-function rowOf(what: string, unit: string, target: Target | undefined, ours: Spread, mppx: Spread | undefined): Row {
+function rowOf(
+  what: string,
+  unit: string,
+  target: Target | undefined,
+  ours: Spread,
+  mppx: Spread | undefined,
+): Row {
   const verdicts: Row['verdicts'] = []
   if (target) verdicts.push({ of: 'ours', ratio: ours, target })
   if (mppx) {
     const same = mppx.samples.length === ours.samples.length && ours.min > 0
-    verdicts.push({ of: 'mppx / ours', ratio: same ? quotient(mppx, ours) : spread([mppx.median / ours.median]) })
+    verdicts.push({
+      of: 'mppx / ours',
+      ratio: same ? quotient(mppx, ours) : spread([mppx.median / ours.median]),
+    })
   }
   return { bench: 'footprint', what, unit, cells: { ours, ...(mppx && { mppx }) }, verdicts }
 }
@@ -148,7 +164,12 @@ async function sizeOf(source: string): Promise<number> {
 async function scriptOf(name: string, source: string): Promise<string> {
   const folder = join(SCRATCH, name.replaceAll(/\W+/g, '-'))
   await build({
-    stdin: { contents: source, resolveDir: fileURLToPath(new URL('..', import.meta.url)), loader: 'ts', sourcefile: 'entry.ts' },
+    stdin: {
+      contents: source,
+      resolveDir: fileURLToPath(new URL('..', import.meta.url)),
+      loader: 'ts',
+      sourcefile: 'entry.ts',
+    },
     bundle: true,
     splitting: true,
     format: 'esm',
@@ -169,7 +190,9 @@ const othersAreExternal: Plugin = {
   name: 'others-are-external',
   setup({ onResolve }) {
     onResolve({ filter: /^[^.]/ }, ({ path, kind }) =>
-      kind === 'entry-point' || path.startsWith('@mppkit/') || path.startsWith('/') ? undefined : { path, external: true },
+      kind === 'entry-point' || path.startsWith('@mppkit/') || path.startsWith('/')
+        ? undefined
+        : { path, external: true },
     )
   },
 }

@@ -32,7 +32,15 @@ export async function http({ quick }: { quick: boolean }): Promise<Row[]> {
           const name = `${framework} ${kind} ${peer}`
           samples.add(`${name} rate`, rate)
           samples.add(`${name} cpu`, cpu)
-          if (process.env['BENCH_TRACE']) console.log(round, name, Math.round(rate), cpu.toFixed(1), server.toFixed(2), generator.toFixed(2))
+          if (process.env['BENCH_TRACE'])
+            console.log(
+              round,
+              name,
+              Math.round(rate),
+              cpu.toFixed(1),
+              server.toFixed(2),
+              generator.toFixed(2),
+            )
         }
       }
     }
@@ -79,7 +87,12 @@ function rowsOf(framework: Framework, kind: '402' | 'paid', read: (name: string)
 }
 
 /** One server, one load, one kind of request; again, up to twice, if a neighbour took the server's core away. */
-async function sample(framework: Framework, peer: Peer, kind: '402' | 'paid', quick: boolean): Promise<Sample> {
+async function sample(
+  framework: Framework,
+  peer: Peer,
+  kind: '402' | 'paid',
+  quick: boolean,
+): Promise<Sample> {
   let best: Sample | undefined
   for (let attempt = 0; attempt < (quick ? 1 : 3); attempt++) {
     const taken = await take(framework, peer, kind, quick)

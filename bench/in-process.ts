@@ -75,7 +75,11 @@ export async function inProcess({ quick }: { quick: boolean }): Promise<Row[]> {
         cells: { ours, mppx, floor, bare },
         verdicts: [
           { of: 'mppx / ours', ratio: quotient(mppx, ours), target: { least: wanted } },
-          { of: 'ours / floor', ratio: quotient(ours, floor), ...(kind === '402' && { target: { most: 1.5 } }) },
+          {
+            of: 'ours / floor',
+            ratio: quotient(ours, floor),
+            ...(kind === '402' && { target: { most: 1.5 } }),
+          },
         ],
       },
       {
@@ -101,7 +105,15 @@ async function checkFloor(): Promise<void> {
   const bindings = vectors.filter(({ kind }) => kind === 'hmac-binding')
   check(bindings.length > 0, 'there are no vectors for the binding')
   for (const { id, input, expected } of bindings) {
-    const { realm = '', method = '', intent = '', request = '', expires = '', digest = '', opaque = '' } = input.params
+    const {
+      realm = '',
+      method = '',
+      intent = '',
+      request = '',
+      expires = '',
+      digest = '',
+      opaque = '',
+    } = input.params
     const floor = createFloor({ secret: input.secretUtf8, realm, method, intent, request })
     check(floor.idOf(expires, digest, opaque) === expected.id, `the floor fails ${id}`)
   }
@@ -112,11 +124,18 @@ async function checkFloor(): Promise<void> {
 async function subjectOf(peer: Peer): Promise<Subject> {
   const content = async (): Promise<Response> => Response.json(CONTENT)
   if (peer === 'bare') return { handle: content, credentials: async (count) => payFloor(TARGET, count) }
-  if (peer === 'floor') return { handle: floorHandler(), credentials: async (count) => payFloor(TARGET, count) }
+  if (peer === 'floor')
+    return { handle: floorHandler(), credentials: async (count) => payFloor(TARGET, count) }
   if (peer === 'ours') {
     const { createMpp, memoryStore } = await import('@mppkit/server')
     const store = memoryStore({ max: 1_000_000 })
-    const mpp = createMpp({ realm: REALM, secret: SECRET, methods: [ourToy()], store, origin: 'http://localhost' })
+    const mpp = createMpp({
+      realm: REALM,
+      secret: SECRET,
+      methods: [ourToy()],
+      store,
+      origin: 'http://localhost',
+    })
     return {
       handle: mpp.charge(PRICE)(content),
       credentials: (count) => payOurs(TARGET, count),
@@ -151,7 +170,10 @@ function floorHandler(): Subject['handle'] {
     const field = headers.get('authorization')
     const receipt = field === null ? undefined : await floor.verify(field, scope)
     if (receipt === undefined)
-      return new Response(PROBLEM, { status: 402, headers: { 'www-authenticate': floor.challenge(scope), ...FIXED } })
+      return new Response(PROBLEM, {
+        status: 402,
+        headers: { 'www-authenticate': floor.challenge(scope), ...FIXED },
+      })
     const response = Response.json(CONTENT)
     response.headers.set('payment-receipt', receipt)
     response.headers.set('cache-control', 'private')
@@ -183,7 +205,8 @@ async function measure({ peer, kind, warm, count }: Job): Promise<number> {
   let time = 0
   while (next < warm + count) time += await run()
   if (subject.isDone)
-    for (const credential of credentials) check(await subject.isDone(credential), `${peer} left a payment unfinished`)
+    for (const credential of credentials)
+      check(await subject.isDone(credential), `${peer} left a payment unfinished`)
   return time / count
 }
 
@@ -192,7 +215,8 @@ function requestWith(credential: string | undefined): Request {
 }
 
 async function checkSubject(peer: Peer, { handle, credentials }: Subject): Promise<void> {
-  if (peer === 'bare') return check((await handle(new Request(URL_))).status === 200, 'the bare handler does not answer')
+  if (peer === 'bare')
+    return check((await handle(new Request(URL_))).status === 200, 'the bare handler does not answer')
   const ids = new Set<string>()
   for (let i = 0; i < 5; i++) {
     const unpaid = await handle(new Request(URL_))
@@ -208,7 +232,10 @@ async function checkSubject(peer: Peer, { handle, credentials }: Subject): Promi
   const [credential = ''] = await credentials(1)
   const pay = (): Promise<Response> => handle(new Request(URL_, { headers: { authorization: credential } }))
   const paid = await pay()
-  check(paid.status === 200, `${peer} answers ${paid.status} to a good credential: ${await paid.clone().text()}`)
+  check(
+    paid.status === 200,
+    `${peer} answers ${paid.status} to a good credential: ${await paid.clone().text()}`,
+  )
   check(JSON.stringify(await paid.json()) === JSON.stringify(CONTENT), `${peer} does not deliver`)
   check(parseReceipt(paid.headers.get('payment-receipt') ?? '').method === 'toy', `${peer} gives no receipt`)
   check((await pay()).status === 402, `${peer} takes a credential twice`)

@@ -48,7 +48,10 @@ class Generator {
 
   static async prepare(load: Load): Promise<Generator> {
     const credentials = load.kind === 'paid' ? await credentialsFor(load) : [undefined]
-    return new Generator(load, credentials.map((credential) => requestWith(load.port, credential)))
+    return new Generator(
+      load,
+      credentials.map((credential) => requestWith(load.port, credential)),
+    )
   }
 
   progress(): Progress {
@@ -70,7 +73,9 @@ class Generator {
     this.#length = Buffer.from(length ? `\r\n${length[0]}` : '')
     if (wanted === 402) {
       const again = await this.#take()
-      const ids = [seen, again].map((text) => challengeIn(/^www-authenticate: (.*)$/im.exec(text)?.[1] ?? null).id)
+      const ids = [seen, again].map(
+        (text) => challengeIn(/^www-authenticate: (.*)$/im.exec(text)?.[1] ?? null).id,
+      )
       // mppx's challenges of one millisecond are the same.
       check(ids[0] !== ids[1] || peer === 'mppx', `${peer} repeats its challenges`)
     }
@@ -113,9 +118,14 @@ class Generator {
               return true
             }
             filled = 0
-            if (whole !== end || answered.compare(this.#status, 0, this.#status.length, 0, this.#status.length) !== 0) {
+            if (
+              whole !== end ||
+              answered.compare(this.#status, 0, this.#status.length, 0, this.#status.length) !== 0
+            ) {
               socket.destroy()
-              reject(new Error(`mis-measured: ${this.#load.peer} answered ${answered.toString('latin1', 0, end)}`))
+              reject(
+                new Error(`mis-measured: ${this.#load.peer} answered ${answered.toString('latin1', 0, end)}`),
+              )
               return false
             }
             this.#done++
@@ -146,7 +156,8 @@ class Generator {
       if (at < 0 || at > head) throw new Error('mis-measured: an answer without a length')
       at += this.#length.length
       let length = 0
-      for (let digit = bytes[at]!; digit >= 0x30 && digit <= 0x39; digit = bytes[++at]!) length = length * 10 + digit - 0x30
+      for (let digit = bytes[at]!; digit >= 0x30 && digit <= 0x39; digit = bytes[++at]!)
+        length = length * 10 + digit - 0x30
       end = head + 4 + length
     } else {
       const last = bytes.indexOf('0\r\n\r\n', head, 'latin1')
@@ -201,5 +212,7 @@ answer(async (question: Question) => {
     return generator.look()
   }
   if (!generator) throw new Error('prepare first')
-  return question === 'progress' ? generator.progress() : generator.run(question === 'warm' ? load.warm : load.seconds)
+  return question === 'progress'
+    ? generator.progress()
+    : generator.run(question === 'warm' ? load.warm : load.seconds)
 })

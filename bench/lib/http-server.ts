@@ -19,7 +19,9 @@ async function startServer(framework: Framework, peer: Peer): Promise<number> {
     const gate = await honoGate(peer)
     if (gate) app.get('/photos', gate, (c) => c.json(CONTENT))
     else app.get('/photos', (c) => c.json(CONTENT))
-    return new Promise((resolve) => serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }, ({ port }) => resolve(port)))
+    return new Promise((resolve) =>
+      serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }, ({ port }) => resolve(port)),
+    )
   }
   const app = express()
   const gate = await expressGate(peer)

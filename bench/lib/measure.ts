@@ -10,7 +10,8 @@ export interface Spread {
 
 /** The median of some samples, with the least and the greatest. Throws for what is no measurement. */
 export function spread(samples: readonly number[]): Spread {
-  if (samples.length === 0 || !samples.every(Number.isFinite)) throw new Error(`no samples: ${samples.join(' ')}`)
+  if (samples.length === 0 || !samples.every(Number.isFinite))
+    throw new Error(`no samples: ${samples.join(' ')}`)
   const sorted = samples.toSorted((a, b) => a - b)
   const middle = sorted.length >> 1
   const median = sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
@@ -56,11 +57,18 @@ export interface Child {
 const canPin = spawnSync('taskset', ['-c', '0', 'true']).status === 0
 
 /** Starts a file that calls `answer`. */
-export function start(file: string | URL, { core, flags = [] }: { core?: number; flags?: readonly string[] } = {}): Child {
+export function start(
+  file: string | URL,
+  { core, flags = [] }: { core?: number; flags?: readonly string[] } = {},
+): Child {
   const script = file instanceof URL ? file.pathname : file
   const node = [process.execPath, ...flags, script, '--child']
-  const [command = '', ...args] = canPin && core !== undefined ? ['taskset', '-c', String(core), ...node] : node
-  const child = spawn(command, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], serialization: 'advanced' })
+  const [command = '', ...args] =
+    canPin && core !== undefined ? ['taskset', '-c', String(core), ...node] : node
+  const child = spawn(command, args, {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    serialization: 'advanced',
+  })
   const waiting = new Map<number, { resolve(value: never): void; reject(error: Error): void }>()
   let count = 0
   let isOver = false
@@ -99,8 +107,12 @@ export function start(file: string | URL, { core, flags = [] }: { core?: number;
 /** Whether this process was started by `start`. */
 export const isChild: boolean = process.argv[2] === '--child' && process.send !== undefined
 
+let isAnswering = false
+
 /** In a child: handles what the parent asks, one at a time. */
 export function answer(handle: (question: never) => unknown): void {
+  if (isAnswering) throw new Error('a child has one handler: do not import the file of another')
+  isAnswering = true
   let last = Promise.resolve()
   process.on('message', ({ id, question }: { id: number; question: never }) => {
     last = last.then(async () => {

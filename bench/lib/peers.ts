@@ -14,6 +14,9 @@ import { createFloor, type Floor } from '../floor.ts'
 export const SECRET = createHash('sha256').update('bench').digest('base64')
 export const REALM = 'api.example.com'
 export const PRICE = { amount: '10000', currency: 'usd', recipient: 'shop' } as const
+/** A charge on Tempo, in whole units of pathUSD. */
+export const AMOUNT = '0.01'
+export const PATH_USD = '0x20c0000000000000000000000000000000000000'
 /** What every handler answers once it is paid. */
 export const CONTENT = { ok: true } as const
 
@@ -94,7 +97,8 @@ export function ourFloor(): Floor {
 export function challengeIn(field: string | null): Challenge {
   const { challenges, rejected } = parseChallenges(field ?? '')
   const [challenge] = challenges
-  if (challenges.length !== 1 || rejected.length > 0 || !challenge) throw new Error(`not one challenge: ${field}`)
+  if (challenges.length !== 1 || rejected.length > 0 || !challenge)
+    throw new Error(`not one challenge: ${field}`)
   return challenge
 }
 

@@ -47,10 +47,18 @@ export function formatTable(rows: readonly Row[]): string {
   }
   const widths = lines.reduce<number[]>((most, line) => {
     // Titles span the table.
-    if (line.length > 1) line.forEach((cell, index) => (most[index] = Math.max(most[index] ?? 0, cell.length)))
+    if (line.length > 1)
+      line.forEach((cell, index) => (most[index] = Math.max(most[index] ?? 0, cell.length)))
     return most
   }, [])
-  return lines.map((line) => line.map((cell, index) => cell.padEnd(widths[index] ?? 0)).join('  ').trimEnd()).join('\n')
+  return lines
+    .map((line) =>
+      line
+        .map((cell, index) => cell.padEnd(widths[index] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
 }
 
 function formatTarget(target: Target | undefined): string {

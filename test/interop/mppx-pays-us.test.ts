@@ -1,4 +1,5 @@
 import { computeDigest, parseChallenges } from '@mppkit/core'
+import type { Amount } from '@mppkit/server'
 import { tempo } from '@mppkit/tempo/server'
 import { createToyLedger } from '@mppkit/testing/toy-ledger'
 import { toyMethod } from '@mppkit/testing/toy'
@@ -183,6 +184,24 @@ describe.each(Object.entries(shops))('the mppx client pays our %s server', (_, o
     const receipt = await expectSold(shop, await buyer.fetch(`${shop.origin}/photo`))
     expect(receipt.externalId).toBe('order-7')
     expect(Credential.deserialize(buyer.credentials[0]!).challenge.realm).toBe(realm)
+  })
+
+  test('in two steps, looked at before it is paid CORE-154', async () => {
+    const shop = await shopWith()
+    const buyer = mppxBuyer(chain, payer)
+    const payment = await buyer.prepare(`${shop.origin}/photo`)
+    expect(await chain.received(merchant)).toEqual([])
+    await expectSold(shop, await payment.pay())
+  })
+
+  test('at a price that depends on a header, which the challenge binds', async () => {
+    const amount: Amount = (request) => (request.header('x-size') === 'l' ? '0.02' : '0.01')
+    const shop = await shopWith({}, { price: { amount } })
+    const buyer = mppxBuyer(chain, payer)
+    const url = `${shop.origin}/photo`
+    await expectSold(shop, await buyer.fetch(url, { headers: { 'x-size': 'l' } }), 20_000n)
+    const cheap = await fetch(url, { headers: { 'x-size': 's', authorization: buyer.credentials[0]! } })
+    expect(cheap.status).toBe(402)
   })
 
   test('five times at once, each for its own challenge CORE-037 CHG-036', async () => {

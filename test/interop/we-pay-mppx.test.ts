@@ -2,8 +2,9 @@ import { createClient, limits, paymentOf, reasonFor, type PaymentEvent, type Pol
 import { parseChallenges, parseCredential, parseReceipt } from '@mppkit/core'
 import { tempo } from '@mppkit/tempo/client'
 import type { PrivateKeyAccount } from 'viem/accounts'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { nobody, openChain, pathUsd, purse, type Chain } from './lib/chain.ts'
+import { flakyNode, type FlakyNode } from './lib/flaky-node.ts'
 import { mppxShops, nodeShop, type MppxShop, type MppxTerms } from './lib/mppx-shop.ts'
 
 let chain: Chain
@@ -58,7 +59,12 @@ async function shopWith(open: typeof nodeShop, terms: Partial<MppxTerms> = {}): 
 type Buyer = ReturnType<typeof buyerWith>
 
 /** One delivery, seen alike by both sides and the chain. */
-async function expectBought(shop: MppxShop, buyer: Buyer, response: Response, amount = 10_000n): Promise<void> {
+async function expectBought(
+  shop: MppxShop,
+  buyer: Buyer,
+  response: Response,
+  amount = 10_000n,
+): Promise<void> {
   expect({ status: response.status, body: await response.json(), refusal: reasonFor(response) }).toEqual({
     status: 200,
     body: { photo: 'yes' },
@@ -129,7 +135,9 @@ describe.each(Object.entries(mppxShops))('our client pays an mppx server on %s',
     const buyer = buyerWith()
     const body = JSON.stringify({ print: 'A3' })
     const headers = { 'content-type': 'application/json' }
-    const response = await buyer.fetch(new Request(`${shop.origin}/orders`, { method: 'POST', body, headers }))
+    const response = await buyer.fetch(
+      new Request(`${shop.origin}/orders`, { method: 'POST', body, headers }),
+    )
     await expectBought(shop, buyer, response)
     expect(shop.sales[0]).toMatchObject({ method: 'POST', order: { print: 'A3' } })
   })
@@ -143,7 +151,9 @@ describe('our client and an mppx server', () => {
       const url = `${shop.origin}/photo`
       const { challenges } = parseChallenges((await fetch(url)).headers.get('www-authenticate')!)
       const intents = ['session', 'charge']
-      expect(challenges.map(({ intent }) => intent)).toEqual(session === 'first' ? intents : intents.toReversed())
+      expect(challenges.map(({ intent }) => intent)).toEqual(
+        session === 'first' ? intents : intents.toReversed(),
+      )
       const buyer = buyerWith()
       // Left to itself it asks for charges only, and mppx leaves out the rest.
       const init = { headers: { 'accept-payment': 'tempo/*' } }
@@ -170,26 +180,29 @@ describe('our client and an mppx server', () => {
     })
   })
 
-  test.each(['pull', 'push'] as const)('%s: a credential that is sent again buys nothing more CHG-024', async (mode) => {
-    const shop = await shopWith(nodeShop)
-    const buyer = buyerWith({ mode })
-    const url = `${shop.origin}/photo`
-    const response = await buyer.fetch(url)
-    await expectBought(shop, buyer, response)
-    const left = await chain.balance(payer.address)
+  test.each(['pull', 'push'] as const)(
+    '%s: a credential that is sent again buys nothing more CHG-024',
+    async (mode) => {
+      const shop = await shopWith(nodeShop)
+      const buyer = buyerWith({ mode })
+      const url = `${shop.origin}/photo`
+      const response = await buyer.fetch(url)
+      await expectBought(shop, buyer, response)
+      const left = await chain.balance(payer.address)
 
-    const headers = { authorization: buyer.sent[1]!.get('authorization')! }
-    const replay = await fetch(url, { headers })
-    expect(replay.status).toBe(402)
-    expect(await replay.json()).toMatchObject({ type: expect.stringMatching(/\/verification-failed$/) })
+      const headers = { authorization: buyer.sent[1]!.get('authorization')! }
+      const replay = await fetch(url, { headers })
+      expect(replay.status).toBe(402)
+      expect(await replay.json()).toMatchObject({ type: expect.stringMatching(/\/verification-failed$/) })
 
-    const resumed = await buyer.resume(paymentOf(response)!, url)
-    expect(resumed.status).toBe(402)
-    expect(reasonFor(resumed)).toMatchObject({ code: 'rejected' })
-    expect(shop.sales).toHaveLength(1)
-    expect(await chain.received(merchant)).toEqual([10_000n])
-    expect(await chain.balance(payer.address)).toBe(left)
-  })
+      const resumed = await buyer.resume(paymentOf(response)!, url)
+      expect(resumed.status).toBe(402)
+      expect(reasonFor(resumed)).toMatchObject({ code: 'rejected' })
+      expect(shop.sales).toHaveLength(1)
+      expect(await chain.received(merchant)).toEqual([10_000n])
+      expect(await chain.balance(payer.address)).toBe(left)
+    },
+  )
 
   test('too dear: their 402 comes back, nothing is signed CHG-032 CHG-040 TC-087', async () => {
     const shop = await shopWith(nodeShop, { amount: '0.2' })
@@ -216,5 +229,78 @@ describe('our client and an mppx server', () => {
     const response = await buyer.fetch(`${shop.origin}/photo`)
     expect(reasonFor(response)).toMatchObject({ code: 'recipient' })
     expect(buyer.sent).toHaveLength(1)
+  })
+})
+
+describe('our client is left in doubt by an mppx server, and pays once', () => {
+  let node: FlakyNode
+  beforeAll(async () => {
+    node = await flakyNode(chain.url)
+  })
+  afterAll(() => node?.close())
+  beforeEach(() => {
+    node.fate = () => 'pass'
+    // mppx writes there what its node has done to it.
+    vi.spyOn(console, 'error').mockImplementation(() => {})
+  })
+  afterEach(() => void vi.restoreAllMocks())
+
+  const budget = { policy: { limits: limits({ currency: pathUsd, perRequest: '0.10', total: '0.10' }) } }
+
+  test.each([
+    ['pull', {}],
+    ['pull, sponsored', { sponsored: true }],
+  ] as const)(
+    '%s: sent, but their node loses the answer',
+    async (_, { sponsored = false }: { sponsored?: boolean }) => {
+      const terms = sponsored ? { feePayer: chain.sponsor() } : {}
+      const shop = await shopWith(nodeShop, { node: node.url, ...terms })
+      const buyer = buyerWith(budget)
+      const url = `${shop.origin}/photo`
+      node.fate = (method) => (method === 'eth_sendRawTransactionSync' ? 'lost' : 'pass')
+      const response = await buyer.fetch(url)
+      expect(response.status).toBe(500)
+      expect(buyer.sent).toHaveLength(2)
+      expect(buyer.events).toMatchObject([{ type: 'failed', status: 500, money: 'moved' }])
+      expect(await chain.received(merchant)).toEqual([10_000n])
+
+      // mppx takes no credential twice, whatever became of the first: the answer is lost, but nothing more is paid.
+      node.fate = () => 'pass'
+      const resumed = await buyer.resume(paymentOf(response)!, url)
+      expect(resumed.status).toBe(402)
+      expect(reasonFor(resumed)).toMatchObject({ code: 'rejected', detail: expect.stringContaining('moved') })
+      expect(await chain.received(merchant)).toEqual([10_000n])
+    },
+  )
+
+  test('push: their node does not know the transaction yet; sent again it is taken', async () => {
+    const shop = await shopWith(nodeShop, { node: node.url })
+    const buyer = buyerWith({ mode: 'push', ...budget })
+    const url = `${shop.origin}/photo`
+    node.fate = (method) => (method === 'eth_getTransactionReceipt' ? { result: null } : 'pass')
+    const response = await buyer.fetch(url)
+    expect(response.status).toBe(500)
+    expect(buyer.events).toMatchObject([{ type: 'failed', money: 'moved' }])
+
+    node.fate = () => 'pass'
+    const resumed = await buyer.resume(paymentOf(response)!, url)
+    expect(resumed.status).toBe(200)
+    expect(parseReceipt(resumed.headers.get('payment-receipt')!)).toEqual(shop.receipts[0])
+    expect(shop.sales).toHaveLength(1)
+    expect(await chain.received(merchant)).toEqual([10_000n])
+  })
+
+  test.each([
+    ['sent', 'lost', 'moved', [10_000n]],
+    ['not sent, but still good', 'down', 'unknown', []],
+  ] as const)('%s: the money counts as spent', async (_, fate, money, received) => {
+    const shop = await shopWith(nodeShop, { node: node.url })
+    const buyer = buyerWith(budget)
+    const url = `${shop.origin}/photo`
+    node.fate = (method) => (method === 'eth_sendRawTransactionSync' ? fate : 'pass')
+    expect((await buyer.fetch(url)).status).toBe(500)
+    expect(reasonFor(await buyer.fetch(url))).toMatchObject({ code: 'budget' })
+    expect(buyer.events).toMatchObject([{ type: 'failed', money }, { type: 'refused' }])
+    expect(await chain.received(merchant)).toEqual(received)
   })
 })

@@ -1,15 +1,15 @@
 import { createGates, memoryStore, type MppOptions, type Price } from '@mppkit/server'
-import { sqliteStore } from '@mppkit/sqlite'
 import { toyMethod } from '@mppkit/testing/toy'
 import { createToyLedger } from '@mppkit/testing/toy-ledger'
 import { describe, expect, test } from 'vitest'
 import { drive } from './lib/harness.ts'
+import { counting } from './lib/stores.ts'
 
 const ledger = createToyLedger()
 const toy = toyMethod({ ledger, recipient: 'shop' })
 const coin = toyMethod({ ledger, name: 'coin', recipient: 'shop' })
 const open = toyMethod({ ledger })
-const durable = sqliteStore({ path: ':memory:' })
+const durable = counting(memoryStore())
 const good: MppOptions = { realm: 'api.example.com', secret: 'x'.repeat(32), methods: [toy] }
 
 /** Options as someone without types would write them. */
@@ -31,22 +31,43 @@ const SERVERS: [string, Loose, RegExp][] = [
   ['a list with one short secret', { secret: ['x'.repeat(32), 'short'] }, /32 bytes/],
   ['no methods', { methods: [] }, /at least one/],
   ['methods left out', { methods: undefined }, /at least one/],
-  ['the same method twice', { methods: [toy, toyMethod({ ledger, recipient: 'other' })] }, /toy\/charge twice/],
+  [
+    'the same method twice',
+    { methods: [toy, toyMethod({ ledger, recipient: 'other' })] },
+    /toy\/charge twice/,
+  ],
   ['a method with a bad name', { methods: [{ ...toy, name: 'To-y' }] }, /a to z/],
-  ['live and test rails together', { methods: [toyMethod({ ledger, recipient: 'a', mode: 'test' }), toyMethod({ ledger, name: 'coin', recipient: 'a', mode: 'live' })] }, /two servers/],
+  [
+    'live and test rails together',
+    {
+      methods: [
+        toyMethod({ ledger, recipient: 'a', mode: 'test' }),
+        toyMethod({ ledger, name: 'coin', recipient: 'a', mode: 'live' }),
+      ],
+    },
+    /two servers/,
+  ],
   ['a realm with |', { realm: 'a|b' }, /printable ASCII/],
   ['a realm that is not ASCII', { realm: 'café' }, /printable ASCII/],
   ['a realm with a line break', { realm: 'a\r\nb' }, /printable ASCII/],
   ['an empty realm', { realm: '' }, /api\.example\.com/],
   ['no realm', { realm: undefined }, /realm/],
   ['http beyond loopback', { origin: 'http://api.example.com', store: durable }, /https/],
-  ['an origin with a path', { origin: 'https://api.example.com/v1', store: durable }, /https:\/\/api\.example\.com/],
+  [
+    'an origin with a path',
+    { origin: 'https://api.example.com/v1', store: durable },
+    /https:\/\/api\.example\.com/,
+  ],
   ['an origin with a query', { origin: 'https://api.example.com?x', store: durable }, /leave out/],
   ['an origin with a user', { origin: 'https://me@api.example.com', store: durable }, /leave out/],
   ['an origin that is a host', { origin: 'api.example.com', store: durable }, /https:\/\/api\.example\.com/],
   ['an origin of another scheme', { origin: 'ftp://api.example.com', store: durable }, /https/],
   ['no store beyond loopback', { origin: 'https://api.example.com' }, /sqliteStore/],
-  ['a memory store beyond loopback', { origin: 'https://api.example.com', store: memoryStore() }, /sqliteStore/],
+  [
+    'a memory store beyond loopback',
+    { origin: 'https://api.example.com', store: memoryStore() },
+    /sqliteStore/,
+  ],
   ['trustProxy: 0', { trustProxy: 0 }, /number of proxies/],
   ['trustProxy: 1.5', { trustProxy: 1.5 }, /number of proxies/],
   ['trustProxy: true', { trustProxy: true }, /number of proxies/],
@@ -79,7 +100,15 @@ describe('promise: a server that cannot work does not start, and the TypeError n
     ['a port', { origin: 'https://api.example.com:8443', store: durable }],
     ['proxies by number', { trustProxy: 2 }],
     ['proxies by address', { trustProxy: ['10.0.0.0/8', '::1', 'fd00::/8', '::ffff:192.0.2.1'] }],
-    ['two test rails', { methods: [toyMethod({ ledger, recipient: 'a', mode: 'test' }), toyMethod({ ledger, name: 'coin', recipient: 'a', mode: 'test' })] }],
+    [
+      'two test rails',
+      {
+        methods: [
+          toyMethod({ ledger, recipient: 'a', mode: 'test' }),
+          toyMethod({ ledger, name: 'coin', recipient: 'a', mode: 'test' }),
+        ],
+      },
+    ],
     ['no limits', { limits: { verify: false } }],
     ['cors for all', { cors: '*' }],
     ['cors for some', { cors: ['https://app.example.com', 'http://localhost:5173'] }],
@@ -115,7 +144,12 @@ const PRICES: [string, Record<string, unknown>, MppOptions['methods'], RegExp][]
   ['nobody to pay', {}, [open], /recipient/],
   ['a flat recipient for two rails', { recipient: 'shop' }, [toy, coin], /toy, coin.*toy: \{ recipient/],
   ['a flat currency for two rails', { currency: 'eur' }, [toy, coin], /toy, coin.*toy: \{ currency/],
-  ['a flat currency that fits none of two', { currency: '0xabc' }, [toy, coin], /fits none.*toy: \{ currency/],
+  [
+    'a flat currency that fits none of two',
+    { currency: '0xabc' },
+    [toy, coin],
+    /fits none.*toy: \{ currency/,
+  ],
   ['a currency the only rail does not take', { currency: 'EURO' }, [toy], /three lower-case letters/],
   ['true in place of overrides', { toy: true }, [toy], /false or an object/],
   ['null', null as never, [toy], /amount/],
@@ -123,22 +157,32 @@ const PRICES: [string, Record<string, unknown>, MppOptions['methods'], RegExp][]
 
 describe('promise: a price that cannot be asked is a TypeError at construction, and names the remedy', () => {
   test.each(PRICES)('%s', (_name, change, methods, remedy) => {
-    const charge = (): unknown => (change === null ? make({ methods }).charge(null as never) : price(change, methods))
+    const charge = (): unknown =>
+      change === null ? make({ methods }).charge(null as never) : price(change, methods)
     expect(charge).toThrow(TypeError)
     expect(charge).toThrow(remedy)
   })
 
   test('rule "Price": flat terms go to the one rail that they fit; overrides make room for them', async () => {
     const token = { ...coin, takes: (_field: string, value: string) => value.startsWith('0x') }
-    const seen = (gate: ReturnType<typeof price>) => gate.offers.map(({ method, request }) => [method, request['currency']])
-    expect(seen(price({ currency: 'eur' }, [toy, token]))).toEqual([['toy', 'eur'], ['coin', 'usd']])
-    expect(seen(price({ currency: 'eur', coin: { currency: 'chf' } }, [toy, coin]))).toEqual([['toy', 'eur'], ['coin', 'chf']])
+    const seen = (gate: ReturnType<typeof price>) =>
+      gate.offers.map(({ method, request }) => [method, request['currency']])
+    expect(seen(price({ currency: 'eur' }, [toy, token]))).toEqual([
+      ['toy', 'eur'],
+      ['coin', 'usd'],
+    ])
+    expect(seen(price({ currency: 'eur', coin: { currency: 'chf' } }, [toy, coin]))).toEqual([
+      ['toy', 'eur'],
+      ['coin', 'chf'],
+    ])
     expect(seen(price({ currency: 'eur', coin: false }, [toy, coin]))).toEqual([['toy', 'eur']])
   })
 
-  test('C26: an amount that a function makes too fine is the programmer\'s fault, not money rounded to nothing', async () => {
+  test("C26: an amount that a function makes too fine is the programmer's fault, not money rounded to nothing", async () => {
     await expect(drive(price({ amount: () => '0.001' }))).rejects.toThrow(TypeError)
     await expect(drive(price({ amount: () => 5 }))).rejects.toThrow(/decimal string/)
-    await expect(drive(price({ amount: () => ({ status: 200, headers: [], body: null }) }))).rejects.toThrow(/401, 403, 404, 409, 422/)
+    await expect(drive(price({ amount: () => ({ status: 200, headers: [], body: null }) }))).rejects.toThrow(
+      /401, 403, 404, 409, 422/,
+    )
   })
 })

@@ -105,48 +105,59 @@ const STATES: Record<End, State | undefined> = {
 const root = mkdtempSync(join(tmpdir(), 'mppkit-death-'))
 afterAll(() => rmSync(root, { recursive: true, force: true }))
 
-describe.each(Object.keys(TRADES) as TradeName[])('rules 1 4 5 6 8, C6 C34: SIGKILL on the %s rail', (trade) => {
-  const base = join(root, trade)
-  const dead = new Map<Point, { folder: string; died: string }>()
+describe.each(Object.keys(TRADES) as TradeName[])(
+  'rules 1 4 5 6 8, C6 C34: SIGKILL on the %s rail',
+  (trade) => {
+    const base = join(root, trade)
+    const dead = new Map<Point, { folder: string; died: string }>()
 
-  beforeAll(async () => {
-    await prepare(base, trade)
-    const points = FATES[trade].map(([point]) => point)
-    const next = async (): Promise<void> => {
-      for (let point = points.shift(); point !== undefined; point = points.shift()) {
-        const folder = copy(base, join(root, `${trade}-${point}`))
-        dead.set(point, { folder, died: await run(folder, trade, point) })
+    beforeAll(async () => {
+      await prepare(base, trade)
+      const points = FATES[trade].map(([point]) => point)
+      const next = async (): Promise<void> => {
+        for (let point = points.shift(); point !== undefined; point = points.shift()) {
+          const folder = copy(base, join(root, `${trade}-${point}`))
+          dead.set(point, { folder, died: await run(folder, trade, point) })
+        }
       }
-    }
-    await Promise.all([next(), next()])
-  })
+      await Promise.all([next(), next()])
+    })
 
-  test.each(FATES[trade])('at %s: the same credential ends as %s, silence as %s', async (point, retry, abandoned) => {
-    const { folder, died } = dead.get(point)!
-    expect(died).toBe('SIGKILL')
-    await openedIn(copy(folder, `${folder}-retry`), trade, async (shop) => {
-      shop.advance(LEASE_IS_OVER)
-      await expectEnd(shop, trade, retry)
-    })
-    await openedIn(copy(folder, `${folder}-recover`), trade, async (shop) => {
-      shop.advance(LEASE_IS_OVER)
-      await shop.recover()
-      await expectEnd(shop, trade, retry)
-    })
-    await openedIn(folder, trade, async (shop) => {
-      shop.advance(LEASE_IS_OVER)
-      await shop.recover()
-      const started = shop.starts()
-      await expectBooks(shop, trade, abandoned)
-      expect(shop.starts()).toBe(started)
-    })
-  })
-})
+    test.each(FATES[trade])(
+      'at %s: the same credential ends as %s, silence as %s',
+      async (point, retry, abandoned) => {
+        const { folder, died } = dead.get(point)!
+        expect(died).toBe('SIGKILL')
+        await openedIn(copy(folder, `${folder}-retry`), trade, async (shop) => {
+          shop.advance(LEASE_IS_OVER)
+          await expectEnd(shop, trade, retry)
+        })
+        await openedIn(copy(folder, `${folder}-recover`), trade, async (shop) => {
+          shop.advance(LEASE_IS_OVER)
+          await shop.recover()
+          await expectEnd(shop, trade, retry)
+        })
+        await openedIn(folder, trade, async (shop) => {
+          shop.advance(LEASE_IS_OVER)
+          await shop.recover()
+          const started = shop.starts()
+          await expectBooks(shop, trade, abandoned)
+          expect(shop.starts()).toBe(started)
+        })
+      },
+    )
+  },
+)
 
 /** Retries like a client; then lets recovery and time do the rest, and audits. */
 async function expectEnd(shop: Counter, trade: TradeName, end: End): Promise<void> {
   const before = shop.starts()
-  const answer = await persist(shop.gate, shop.ask(), (ms) => shop.advance(ms), () => shop.handler())
+  const answer = await persist(
+    shop.gate,
+    shop.ask(),
+    (ms) => shop.advance(ms),
+    () => shop.handler(),
+  )
   const started = shop.starts() - before
   switch (end) {
     case 'content':
@@ -172,12 +183,22 @@ async function expectEnd(shop: Counter, trade: TradeName, end: End): Promise<voi
   }
   if (end === 'content' || end === 'kept' || end === 'spent') {
     const { key }: Trade = TRADES[trade]
-    const again = await persist(shop.gate, shop.ask(), (ms) => shop.advance(ms), () => shop.handler())
+    const again = await persist(
+      shop.gate,
+      shop.ask(),
+      (ms) => shop.advance(ms),
+      () => shop.handler(),
+    )
     expect([again.status, shop.starts() - before]).toEqual([key ? 200 : 402, started])
   }
   await expectBooks(shop, trade, end)
   if (end === 'refunded' || end === 'owed') {
-    const again = await persist(shop.gate, shop.ask(), (ms) => shop.advance(ms), () => shop.handler())
+    const again = await persist(
+      shop.gate,
+      shop.ask(),
+      (ms) => shop.advance(ms),
+      () => shop.handler(),
+    )
     expect(again.status).toBe(end === 'owed' ? 409 : 402)
   }
 }
@@ -207,7 +228,8 @@ async function expectBooks(shop: Counter, trade: TradeName, end: End): Promise<v
 }
 
 async function movements(shop: Counter, from: string, to: string): Promise<number> {
-  return (await shop.ledger.transfers()).filter((transfer) => transfer.from === from && transfer.to === to).length
+  return (await shop.ledger.transfers()).filter((transfer) => transfer.from === from && transfer.to === to)
+    .length
 }
 
 function challengeOf(shop: Counter) {
@@ -229,7 +251,11 @@ async function prepare(folder: string, trade: TradeName): Promise<void> {
   })
 }
 
-async function openedIn(folder: string, trade: TradeName, work: (shop: Counter) => Promise<void>): Promise<void> {
+async function openedIn(
+  folder: string,
+  trade: TradeName,
+  work: (shop: Counter) => Promise<void>,
+): Promise<void> {
   const shop = openCounter(folder, trade)
   try {
     await work(shop)
@@ -246,9 +272,13 @@ function copy(from: string | undefined, to: string): string {
 
 /** Resolves with the signal that ended the process, or with what it said instead. */
 async function run(folder: string, trade: TradeName, point: Point): Promise<string> {
-  const child = spawn(process.execPath, [SCRIPT, folder, trade, point, 'SIGKILL'], { stdio: ['ignore', 'ignore', 'pipe'] })
+  const child = spawn(process.execPath, [SCRIPT, folder, trade, point, 'SIGKILL'], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
   let said = ''
   child.stderr.on('data', (chunk: Buffer) => void (said += chunk.toString()))
-  const signal = await new Promise<string | null>((resolve) => child.on('close', (_code, name) => resolve(name)))
+  const signal = await new Promise<string | null>((resolve) =>
+    child.on('close', (_code, name) => resolve(name)),
+  )
   return signal ?? (said || `lived on: ${existsSync(join(folder, 'reply'))}`)
 }

@@ -10,14 +10,16 @@ type Handler = FetchHandler<[env?: unknown]>
 
 /** How a bare fetch handler is guarded and answers: its errors are caught within the gate, the gate's own around it. */
 function handlerOf({ routes, onError }: App): Handler {
-  const caught = (handler: Handler): Handler => async (request, env) => {
-    try {
-      return await handler(request, env)
-    } catch (error) {
-      onError(error)
-      return new Response('handled', { status: 500 })
+  const caught =
+    (handler: Handler): Handler =>
+    async (request, env) => {
+      try {
+        return await handler(request, env)
+      } catch (error) {
+        onError(error)
+        return new Response('handled', { status: 500 })
+      }
     }
-  }
   const table = routes.map((route) => ({
     route,
     handler: route.gates.reduceRight<Handler>((inner, gate) => paid(gate)(inner), caught(handlerFor(route))),
@@ -39,7 +41,10 @@ function handlerFor({ reply, started }: AppRoute): Handler {
 function fits({ verb, path, prefix = '', tree }: AppRoute, method: string, pathname: string): boolean {
   const whole = prefix + path
   const there = pathname === whole || (tree && pathname.startsWith(`${whole}/`))
-  return Boolean(there) && (verb === 'all' || verb.toUpperCase() === method || method === 'HEAD' || method === 'OPTIONS')
+  return (
+    Boolean(there) &&
+    (verb === 'all' || verb.toUpperCase() === method || method === 'HEAD' || method === 'OPTIONS')
+  )
 }
 
 async function answer(reply: Reply, request: Request): Promise<Response> {
@@ -64,10 +69,27 @@ async function answer(reply: Reply, request: Request): Promise<Response> {
       return Response.json({ body: await request.text() })
     case 'payment': {
       const { id, attempt, method, intent, payer, receipt, request: bought } = payment(request)
-      return Response.json({ id, attempt, method, intent, payer, reference: receipt.reference, request: bought })
+      return Response.json({
+        id,
+        attempt,
+        method,
+        intent,
+        payer,
+        reference: receipt.reference,
+        request: bought,
+      })
     }
     case 'cookies':
-      return Response.json({}, { headers: [['set-cookie', 'a=1'], ['set-cookie', 'b=2'], ['cache-control', 'public, max-age=60']] })
+      return Response.json(
+        {},
+        {
+          headers: [
+            ['set-cookie', 'a=1'],
+            ['set-cookie', 'b=2'],
+            ['cache-control', 'public, max-age=60'],
+          ],
+        },
+      )
   }
 }
 
@@ -101,10 +123,14 @@ async function serve(handler: Handler): Promise<Served> {
   }
 }
 
-const parsed = 'the runtime parses the target into a URL before the router and the gate see it; both see the same'
+const parsed =
+  'the runtime parses the target into a URL before the router and the gate see it; both see the same'
 testAdapter('fetch', (app) => serve(handlerOf(app)), {
   expectedFailures: { 'dotted-targets': parsed, 'absolute-targets': parsed },
 })
 askSeam('fetch', (app) => serve(handlerOf(app)), { normalises: true })
 // As on a runtime that shows neither its sockets nor what became of an answer.
-askSeam('fetch alone', (app) => serve((request) => handlerOf(app)(request)), { normalises: true, blind: true })
+askSeam('fetch alone', (app) => serve((request) => handlerOf(app)(request)), {
+  normalises: true,
+  blind: true,
+})

@@ -1,6 +1,15 @@
 import { memoryStore } from '@mppkit/server'
 import { expect, test } from 'vitest'
-import { buy, drive, fakeClock, PRICE, seller, type Handled, type Reply, type SellerOptions } from './lib/harness.ts'
+import {
+  buy,
+  drive,
+  fakeClock,
+  PRICE,
+  seller,
+  type Handled,
+  type Reply,
+  type SellerOptions,
+} from './lib/harness.ts'
 import { counting } from './lib/stores.ts'
 
 const KEY = { 'idempotency-key': 'order-1' }
@@ -59,7 +68,7 @@ test.each([
   expect([again.status, again.problem.type]).toEqual([402, expect.stringMatching(/invalid-challenge$/)])
 })
 
-test('rule 9: a stranger\'s credential with the key gets nothing of what was kept', async () => {
+test("rule 9: a stranger's credential with the key gets nothing of what was kept", async () => {
   const { shop, gate, first } = await bought()
   const other = await buy(shop, gate, { headers: KEY })
   const answer = await drive(gate, other, never)
@@ -82,13 +91,21 @@ test('rule 9: kept answers are encrypted at rest', async () => {
   const { store } = await bought()
   const all = store.written.join('\n')
   expect(all).toContain('"kept":"')
-  for (const secret of ['lighthouse', 'x-own', 'a=1', Buffer.from('lighthouse').toString('base64').slice(0, 10)]) expect(all).not.toContain(secret)
+  for (const secret of [
+    'lighthouse',
+    'x-own',
+    'a=1',
+    Buffer.from('lighthouse').toString('base64').slice(0, 10),
+  ])
+    expect(all).not.toContain(secret)
 })
 
 test('CORE-132: no credential, payload, signature or secret is written to the store', async () => {
   const { store, ask } = await bought()
   const token = ask.headers!['authorization']!.slice('Payment '.length)
-  const { payload } = JSON.parse(Buffer.from(token, 'base64url').toString()) as { payload: { signature: string } }
+  const { payload } = JSON.parse(Buffer.from(token, 'base64url').toString()) as {
+    payload: { signature: string }
+  }
   const all = store.written.join('\n')
   for (const secret of [token, payload.signature, 'thirty-two-bytes']) expect(all).not.toContain(secret)
 })
@@ -96,7 +113,8 @@ test('CORE-132: no credential, payload, signature or secret is written to the st
 test('rule 9: rotation opens what was kept under the old secret; without it the challenge is unknown', async () => {
   const [old, young] = ['old secret, thirty-two bytes or more', 'new secret, thirty-two bytes or more']
   const { shop, store, ask, first } = await bought({ secret: old })
-  const again = (secret: string[]) => seller({ store, ledger: shop.ledger, now: Date.now, secret }).charge(PRICE)
+  const again = (secret: string[]) =>
+    seller({ store, ledger: shop.ledger, now: Date.now, secret }).charge(PRICE)
   expect((await drive(again([young, old]), ask, never)).body).toBe(first.body)
   expect((await drive(again([young]), ask, never)).status).toBe(402)
 })
@@ -117,10 +135,13 @@ test.each([204, 301, 303])('rule 9: a %i without a body is kept', async (status)
   expect(again.receipt).toEqual(first.receipt)
 })
 
-test.each([304, 404, 500])('rules 7 9: a %i is not kept: the retry starts the handler again', async (status) => {
-  const { gate, ask } = await bought({}, { status, body: 'no' })
-  expect((await drive(gate, ask, () => ANSWER)).status).toBe(201)
-})
+test.each([304, 404, 500])(
+  'rules 7 9: a %i is not kept: the retry starts the handler again',
+  async (status) => {
+    const { gate, ask } = await bought({}, { status, body: 'no' })
+    expect((await drive(gate, ask, () => ANSWER)).status).toBe(201)
+  },
+)
 
 test('rule 9: larger than `keeps` is not kept: the payment is spent with the last byte', async () => {
   const { gate, ask } = await bought({}, { body: 'x'.repeat(65_537) })
@@ -135,13 +156,23 @@ test('rule 9: bytes come back as bytes', async () => {
   const gate = shop.charge(PRICE)
   const ask = await buy(shop, gate, { headers: KEY })
   const bytes = Uint8Array.from({ length: 256 }, (_, index) => index)
-  const opening = await gate({ method: 'GET', target: '/photo', headers: { get: (name) => ask.headers![name] ?? null }, transport: 'loopback' })
+  const opening = await gate({
+    method: 'GET',
+    target: '/photo',
+    headers: { get: (name) => ask.headers![name] ?? null },
+    transport: 'loopback',
+  })
   const decision = opening.kind === 'admit' ? await opening.admit() : undefined
   if (decision?.kind !== 'proceed') throw new Error('not admitted')
   await decision.grant.keep({ status: 200, headers: decision.grant.headers(200), body: bytes })
   // The connection breaks before a byte has left: what was kept is what the buyer gets.
   await decision.grant.finish({ status: 200, reached: 'nothing' })
-  const again = await gate({ method: 'GET', target: '/photo', headers: { get: (name) => ask.headers![name] ?? null }, transport: 'loopback' })
+  const again = await gate({
+    method: 'GET',
+    target: '/photo',
+    headers: { get: (name) => ask.headers![name] ?? null },
+    transport: 'loopback',
+  })
   const replayed = again.kind === 'admit' ? await again.admit() : undefined
   if (replayed?.kind !== 'respond') throw new Error('not answered')
   expect(new Uint8Array(replayed.answer.body as Uint8Array)).toEqual(bytes)
@@ -154,12 +185,15 @@ test('rule 9: a retry that redeems keeps its answer too', async () => {
   expect((await drive(gate, ask, never)).status).toBe(201)
 })
 
-test.each(['', 'k'.repeat(256)])('rule 9: an Idempotency-Key of a useless length (%#) is refused before anything is claimed', async (key) => {
-  const { shop, store, gate } = await bought()
-  const ask = await buy(shop, gate)
-  store.reset()
-  const answer = await drive(gate, { headers: { ...ask.headers, 'idempotency-key': key } }, never)
-  expect(answer.status).toBeGreaterThanOrEqual(400)
-  expect(store.calls.swap).toBe(0)
-  expect((await drive(gate, ask)).status).toBe(200)
-})
+test.each(['', 'k'.repeat(256)])(
+  'rule 9: an Idempotency-Key of a useless length (%#) is refused before anything is claimed',
+  async (key) => {
+    const { shop, store, gate } = await bought()
+    const ask = await buy(shop, gate)
+    store.reset()
+    const answer = await drive(gate, { headers: { ...ask.headers, 'idempotency-key': key } }, never)
+    expect(answer.status).toBeGreaterThanOrEqual(400)
+    expect(store.calls.swap).toBe(0)
+    expect((await drive(gate, ask)).status).toBe(200)
+  },
+)

@@ -20,12 +20,32 @@ const REFUSED: [string, (good: string, shop: Seller) => string | Promise<string>
   ['no base64url', () => 'Payment !!!'],
   ['no JSON', () => `Payment ${Buffer.from('{').toString('base64url')}`],
   ['no challenge', () => `Payment ${Buffer.from('{}').toString('base64url')}`],
-  ['a challenge of somebody else', (good) => changed(good, (credential) => (credential.challenge.id = `x${credential.challenge.id.slice(1)}`))],
-  ['a cheaper request', (good) => changed(good, (credential) => (credential.challenge.request = Buffer.from('{"amount":"1","currency":"usd","recipient":"shop"}').toString('base64url')))],
-  ['a later expiry', (good) => changed(good, (credential) => (credential.challenge.expires = '2099-01-01T00:00:00Z'))],
+  [
+    'a challenge of somebody else',
+    (good) =>
+      changed(good, (credential) => (credential.challenge.id = `x${credential.challenge.id.slice(1)}`)),
+  ],
+  [
+    'a cheaper request',
+    (good) =>
+      changed(
+        good,
+        (credential) =>
+          (credential.challenge.request = Buffer.from(
+            '{"amount":"1","currency":"usd","recipient":"shop"}',
+          ).toString('base64url')),
+      ),
+  ],
+  [
+    'a later expiry',
+    (good) => changed(good, (credential) => (credential.challenge.expires = '2099-01-01T00:00:00Z')),
+  ],
   ['no payload', (good) => changed(good, (credential) => (credential.payload = {}))],
   ['a forged signature', (good) => changed(good, (credential) => (credential.payload['signature'] = 'AAAA'))],
-  ['a signature of another challenge', (good) => changed(good, (credential) => (credential.payload['nonce'] = 'other'))],
+  [
+    'a signature of another challenge',
+    (good) => changed(good, (credential) => (credential.payload['nonce'] = 'other')),
+  ],
   ['a payer without money', (good, shop) => shop.wallet.pay(parse(good).challenge, { from: 'pauper' })],
 ]
 
@@ -39,27 +59,44 @@ function changed(authorization: string, change: (credential: ReturnType<typeof p
   return formatCredential(credential)
 }
 
-test.each(REFUSED)('CORE-139 CORE-140, rules 3 16: %s writes nothing and gets a fresh challenge', async (_name, forge) => {
-  const store = counting(memoryStore())
-  const shop = seller({ store })
-  await shop.fund()
-  const gate = shop.charge(PRICE)
-  const good = await buy(shop, gate)
-  expect(store.calls).toEqual({ get: 0, swap: 0, due: 0 })
-  const answer = await drive(gate, { headers: { authorization: await forge(good.headers!['authorization']!, shop), 'idempotency-key': 'k' } }, never)
-  expect([answer.status, answer.challenges.length, answer.header('cache-control')]).toEqual([402, 1, 'no-store'])
-  expect(answer.header('retry-after')).toBeUndefined()
-  expect(store.calls.swap).toBe(0)
-  expect(shop.toy.calls.settle).toBe(0)
-  expect(await shop.ledger.transfers()).toEqual([])
-  expect((await drive(gate, good)).status).toBe(200)
-})
+test.each(REFUSED)(
+  'CORE-139 CORE-140, rules 3 16: %s writes nothing and gets a fresh challenge',
+  async (_name, forge) => {
+    const store = counting(memoryStore())
+    const shop = seller({ store })
+    await shop.fund()
+    const gate = shop.charge(PRICE)
+    const good = await buy(shop, gate)
+    expect(store.calls).toEqual({ get: 0, swap: 0, due: 0 })
+    const answer = await drive(
+      gate,
+      {
+        headers: {
+          authorization: await forge(good.headers!['authorization']!, shop),
+          'idempotency-key': 'k',
+        },
+      },
+      never,
+    )
+    expect([answer.status, answer.challenges.length, answer.header('cache-control')]).toEqual([
+      402,
+      1,
+      'no-store',
+    ])
+    expect(answer.header('retry-after')).toBeUndefined()
+    expect(store.calls.swap).toBe(0)
+    expect(shop.toy.calls.settle).toBe(0)
+    expect(await shop.ledger.transfers()).toEqual([])
+    expect((await drive(gate, good)).status).toBe(200)
+  },
+)
 
 test('CORE-160, C36, rule 16: the 21st refused credential from one remote is 429; others, and those who pay, go on', async () => {
   const shop = seller({ origin: 'https://api.example.com', store: durable() })
   await shop.fund()
   const gate = shop.charge(PRICE)
-  for (let time = 0; time < 20; time++) expect((await drive(gate, await forged(shop, gate, REMOTE))).status).toBe(402)
+  for (let time = 0; time < 20; time++)
+    expect((await drive(gate, await forged(shop, gate, REMOTE))).status).toBe(402)
   const calls = shop.toy.calls.verify
   const blocked = await drive(gate, await forged(shop, gate, REMOTE))
   expect(blocked.status).toBe(429)
@@ -79,7 +116,8 @@ test('CORE-160, C36, rule 16: the 21st refused credential from one remote is 429
 test.each(['127.0.0.1', '::1', '::ffff:127.0.0.1'])('rule 16: %s is never limited', async (remote) => {
   const shop = seller()
   const gate = shop.charge(PRICE)
-  for (let time = 0; time < 30; time++) expect((await drive(gate, await forged(shop, gate, { remote }))).status).toBe(402)
+  for (let time = 0; time < 30; time++)
+    expect((await drive(gate, await forged(shop, gate, { remote }))).status).toBe(402)
 })
 
 test('rule 16: rail and store faults, waiting and success are not counted', async () => {
@@ -89,11 +127,15 @@ test('rule 16: rail and store faults, waiting and success are not counted', asyn
   const ask = await buy(shop, gate, REMOTE)
   shop.faults.next('verify', 'down', { times: 25 })
   for (let time = 0; time < 25; time++) expect((await drive(gate, ask)).status).toBe(503)
-  for (let time = 0; time < 25; time++) expect((await drive(gate, await buy(shop, gate, REMOTE))).status).toBe(200)
+  for (let time = 0; time < 25; time++)
+    expect((await drive(gate, await buy(shop, gate, REMOTE))).status).toBe(200)
 })
 
 test('rule 16: the limit can be set, and switched off', async () => {
-  for (const [verify, last] of [['2/h', 429], [false, 402]] as const) {
+  for (const [verify, last] of [
+    ['2/h', 429],
+    [false, 402],
+  ] as const) {
     const shop = seller({ origin: 'https://api.example.com', store: durable(), limits: { verify } })
     const gate = shop.charge(PRICE)
     let answer: Reply | undefined
@@ -142,7 +184,8 @@ test('A9, rules 8 13: a flood of free payments that hang up fills the store for 
   const free = shop.charge({ amount: '0' })
   const dear = shop.charge(PRICE)
   let answer: Reply | undefined
-  for (let time = 0; time < 50; time++) answer = await drive(free, await buy(shop, free), () => ({ reached: 'some' }))
+  for (let time = 0; time < 50; time++)
+    answer = await drive(free, await buy(shop, free), () => ({ reached: 'some' }))
   expect(answer?.status).toBe(503)
   const waiting = await buy(shop, dear)
   expect((await drive(dear, waiting, never)).status).toBe(503)
@@ -155,7 +198,8 @@ test('A9, rule 8: amount zero is redeemed like any other, then gone: never `uncl
   const shop = seller({ toy: { canRefund: true } })
   const gate = shop.charge({ amount: '0' })
   const ask = await buy(shop, gate)
-  for (let time = 0; time < 3; time++) expect((await drive(gate, ask, () => ({ status: 500 }))).status).toBe(500)
+  for (let time = 0; time < 3; time++)
+    expect((await drive(gate, ask, () => ({ status: 500 }))).status).toBe(500)
   expect((await drive(gate, ask, never)).status).toBe(402)
   shop.clock.advance(48 * 3_600_000)
   await shop.recover()

@@ -1,10 +1,22 @@
 import { memoryStore } from '@mppkit/server'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { parseRecord, UNCLAIMED } from '../src/lib/record.ts'
-import { buy, drive, persist, PRICE, seller, type Ask, type Handled, type SellerOptions } from './lib/harness.ts'
+import {
+  buy,
+  drive,
+  persist,
+  PRICE,
+  seller,
+  type Ask,
+  type Handled,
+  type SellerOptions,
+} from './lib/harness.ts'
 import { counting, faulty, type Loss } from './lib/stores.ts'
 
-beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date'] }))
+beforeEach(
+  () =>
+    void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date'] }),
+)
 afterEach(async () => {
   await pass(5_000)
   vi.useRealTimers()
@@ -16,7 +28,10 @@ const NTH = Array.from({ length: 12 }, (_, index) => index + 1)
 const CASES = NTH.flatMap((nth) => (['before', 'after'] as Loss[]).map((loss) => [nth, loss] as const))
 
 /** Real time, for what no fake timer moves: encryption. */
-const breathe = ((timeout) => () => new Promise((resolve) => timeout(resolve, 2)))(setTimeout)
+const breathe = (
+  (timeout) => () =>
+    new Promise((resolve) => timeout(resolve, 2))
+)(setTimeout)
 
 /** Runs a promise while time passes. */
 async function during<T>(work: Promise<T>): Promise<T> {
@@ -40,74 +55,92 @@ async function open(options: SellerOptions = {}, ask: Ask = {}) {
 
 const RAILS: [string, SellerOptions, Ask][] = [
   ['a note from the payload', {}, {}],
-  ['a note from settle, with an Idempotency-Key', { toy: { notes: 'settle' } }, { headers: { 'idempotency-key': 'k' } }],
+  [
+    'a note from settle, with an Idempotency-Key',
+    { toy: { notes: 'settle' } },
+    { headers: { 'idempotency-key': 'k' } },
+  ],
   ['money that moved before', { toy: { moves: 'before' } }, {}],
 ]
 
 describe.each(RAILS)('rules 1 5 14: the store fails; %s', (_name, options, ask) => {
-  test.each(CASES)('at call %i only, %s it is carried out: the buyer does not notice, or is told to come back', async (nth, loss) => {
-    const { shop, store, gate, paid, handler, starts } = await open(options, ask)
-    store.fail(nth, loss)
-    const first = await during(drive(gate, paid, handler))
-    expect([200, 409, 503]).toContain(first.status)
-    if (first.status !== 200) expect(first.header('retry-after')).toBe('1')
-    const answer = first.status === 200 ? first : await during(persist(gate, paid, pass, handler))
-    expect([answer.status, answer.body]).toEqual([200, 'content'])
-    expect(starts()).toBe(1)
-    expect((await shop.ledger.transfers()).length).toBe(1)
-    const again = await persist(gate, paid, pass, handler)
-    expect([again.status, starts()]).toEqual([ask.headers ? 200 : 402, 1])
-  })
+  test.each(CASES)(
+    'at call %i only, %s it is carried out: the buyer does not notice, or is told to come back',
+    async (nth, loss) => {
+      const { shop, store, gate, paid, handler, starts } = await open(options, ask)
+      store.fail(nth, loss)
+      const first = await during(drive(gate, paid, handler))
+      expect([200, 409, 503]).toContain(first.status)
+      if (first.status !== 200) expect(first.header('retry-after')).toBe('1')
+      const answer = first.status === 200 ? first : await during(persist(gate, paid, pass, handler))
+      expect([answer.status, answer.body]).toEqual([200, 'content'])
+      expect(starts()).toBe(1)
+      expect((await shop.ledger.transfers()).length).toBe(1)
+      const again = await persist(gate, paid, pass, handler)
+      expect([again.status, starts()]).toEqual([ask.headers ? 200 : 402, 1])
+    },
+  )
 
-  test.each(CASES)('from call %i on for a minute, the first %s it is carried out: 503 or the answer; then the answer', async (nth, loss) => {
-    const { shop, store, gate, paid, handler, starts } = await open(options, ask)
-    store.fail(nth, loss, 'lasting')
-    const first = await during(drive(gate, paid, handler))
-    if (first.status !== 200) expect([first.status, first.header('retry-after'), starts()]).toEqual([503, '1', 0])
-    if (store.failed) {
-      const meanwhile = await drive(gate, paid, handler)
-      expect([meanwhile.status, meanwhile.header('retry-after')]).toEqual([503, '1'])
-    }
-    await pass(60_000)
-    store.repair()
-    const answer = first.status === 200 ? first : await persist(gate, paid, pass, handler)
-    expect([answer.status, answer.body, starts()]).toEqual([200, 'content', 1])
-    expect((await shop.ledger.transfers()).length).toBe(1)
-    // Delivered while the store was away: one more delivery at most, counted; then it is spent or kept.
-    const second = await persist(gate, paid, pass, handler)
-    const third = await persist(gate, paid, pass, handler)
-    expect(starts()).toBeLessThanOrEqual(2)
-    expect([200, 402]).toContain(second.status)
-    expect(third.status).toBe(ask.headers ? 200 : 402)
-    expect((await shop.ledger.transfers()).length).toBe(1)
-  })
+  test.each(CASES)(
+    'from call %i on for a minute, the first %s it is carried out: 503 or the answer; then the answer',
+    async (nth, loss) => {
+      const { shop, store, gate, paid, handler, starts } = await open(options, ask)
+      store.fail(nth, loss, 'lasting')
+      const first = await during(drive(gate, paid, handler))
+      if (first.status !== 200)
+        expect([first.status, first.header('retry-after'), starts()]).toEqual([503, '1', 0])
+      if (store.failed) {
+        const meanwhile = await drive(gate, paid, handler)
+        expect([meanwhile.status, meanwhile.header('retry-after')]).toEqual([503, '1'])
+      }
+      await pass(60_000)
+      store.repair()
+      const answer = first.status === 200 ? first : await persist(gate, paid, pass, handler)
+      expect([answer.status, answer.body, starts()]).toEqual([200, 'content', 1])
+      expect((await shop.ledger.transfers()).length).toBe(1)
+      // Delivered while the store was away: one more delivery at most, counted; then it is spent or kept.
+      const second = await persist(gate, paid, pass, handler)
+      const third = await persist(gate, paid, pass, handler)
+      expect(starts()).toBeLessThanOrEqual(2)
+      expect([200, 402]).toContain(second.status)
+      expect(third.status).toBe(ask.headers ? 200 : 402)
+      expect((await shop.ledger.transfers()).length).toBe(1)
+    },
+  )
 
-  test.each(CASES)('from call %i on, the first %s it is carried out, and the buyer never comes back: recovery decides', async (nth, loss) => {
-    const { shop, store, gate, paid, handler, starts } = await open(options, ask)
-    const before = shop.toy.moves === 'before'
-    store.fail(nth, loss, 'lasting')
-    await during(drive(gate, paid, handler))
-    await pass(60_000)
-    store.repair()
-    for (let hour = 0; hour < 26; hour++) {
-      await pass(3_600_000)
-      await shop.recover()
-    }
-    const moved = (await shop.ledger.transfers()).length
-    const listed = await shop.store.due(UNCLAIMED, 10)
-    for (const entry of listed) expect(parseRecord(entry).state).toBe('unclaimed')
-    // Every debit is an answer or is listed; a push that no record was ever made of is known to the buyer only.
-    expect(moved).toBeLessThanOrEqual(1)
-    if (moved === 1 && starts() === 0 && !before) expect(listed.length).toBe(1)
-    if (moved === 0) expect(listed.length).toBe(0)
-  })
+  test.each(CASES)(
+    'from call %i on, the first %s it is carried out, and the buyer never comes back: recovery decides',
+    async (nth, loss) => {
+      const { shop, store, gate, paid, handler, starts } = await open(options, ask)
+      const before = shop.toy.moves === 'before'
+      store.fail(nth, loss, 'lasting')
+      await during(drive(gate, paid, handler))
+      await pass(60_000)
+      store.repair()
+      for (let hour = 0; hour < 26; hour++) {
+        await pass(3_600_000)
+        await shop.recover()
+      }
+      const moved = (await shop.ledger.transfers()).length
+      const listed = await shop.store.due(UNCLAIMED, 10)
+      for (const entry of listed) expect(parseRecord(entry).state).toBe('unclaimed')
+      // Every debit is an answer or is listed; a push that no record was ever made of is known to the buyer only.
+      expect(moved).toBeLessThanOrEqual(1)
+      if (moved === 1 && starts() === 0 && !before) expect(listed.length).toBe(1)
+      if (moved === 0) expect(listed.length).toBe(0)
+    },
+  )
 })
 
 test('rule 14: before the claims the answer is 503, and nothing has been asked of the rail that creates state', async () => {
   const { shop, store, gate, paid } = await open()
   store.fail(1, 'before', 'lasting')
   const answer = await drive(gate, paid)
-  expect([answer.status, answer.header('retry-after'), answer.header('content-type')]).toEqual([503, '1', 'application/problem+json'])
+  expect([answer.status, answer.header('retry-after'), answer.header('content-type')]).toEqual([
+    503,
+    '1',
+    'application/problem+json',
+  ])
   expect([shop.toy.calls.verify, shop.toy.calls.settle]).toEqual([0, 0])
   expect(shop.errors.length).toBe(1)
 })

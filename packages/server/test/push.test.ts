@@ -37,7 +37,9 @@ test('A10, rule 10, TC-096: money that moved, shown after `expires`: listed, nam
   expect(late.problem.type).toMatch(/invalid-challenge$/)
   expect(late.problem.detail).toContain(transfer!.id)
   expect(final(await drive(gate, ask, never))).toEqual([409, undefined])
-  expect((await listed(shop)).map(({ state, receipt }) => [state, receipt?.reference])).toEqual([['unclaimed', transfer!.id]])
+  expect((await listed(shop)).map(({ state, receipt }) => [state, receipt?.reference])).toEqual([
+    ['unclaimed', transfer!.id],
+  ])
 })
 
 test('A10, rule 10: late money whose rail falters on the way is still listed, not delivered', async () => {

@@ -1,7 +1,17 @@
 import type { Answer } from '@mppkit/server'
 import { expect, test } from 'vitest'
 import { UNCLAIMED } from '../src/lib/record.ts'
-import { buy, drive, fakeClock, persist, PRICE, seller, type Ask, type Handled, type SellerOptions } from './lib/harness.ts'
+import {
+  buy,
+  drive,
+  fakeClock,
+  persist,
+  PRICE,
+  seller,
+  type Ask,
+  type Handled,
+  type SellerOptions,
+} from './lib/harness.ts'
 
 const FAIL = (): Handled => ({ status: 500, body: 'sorry', reached: 'all' })
 const CUT = (): Handled => ({ reached: 'some' })
@@ -53,7 +63,10 @@ test('rule 8, A1: one byte of a good answer, then 412 as the last attempt, is no
   const gate = shop.charge({ ...PRICE, redeem: { attempts: 2 } })
   const ask = await buy(shop, gate)
   await drive(gate, ask, CUT)
-  await drive(gate, { ...ask, headers: { ...ask.headers, 'if-match': '"x"' } }, () => ({ status: 412, reached: 'all' }))
+  await drive(gate, { ...ask, headers: { ...ask.headers, 'if-match': '"x"' } }, () => ({
+    status: 412,
+    reached: 'all',
+  }))
   shop.clock.advance(48 * 3_600_000)
   await shop.recover()
   expect(shop.toy.calls.refund).toBe(0)
@@ -85,27 +98,33 @@ test('rule 8, P3: three failures of which nothing was handed over end with the m
   expect(await listed(shop)).toBe(0)
 })
 
-test.each([304, 400, 404, 412, 422, 500, 503])('rule 7, P2, CORE-080: %i is not delivery: no receipt, no-store, and the payment stands', async (status) => {
-  const shop = seller()
-  await shop.fund()
-  const gate = shop.charge(PRICE)
-  const ask = await buy(shop, gate)
-  const failed = await drive(gate, ask, () => ({ status, reached: 'all' }))
-  expect([failed.receipt, failed.header('cache-control')]).toEqual([undefined, 'no-store'])
-  const again = await drive(gate, ask)
-  expect([again.status, again.body]).toEqual([200, 'content'])
-  expect(await shop.ledger.balance('shop')).toBe(100n)
-})
+test.each([304, 400, 404, 412, 422, 500, 503])(
+  'rule 7, P2, CORE-080: %i is not delivery: no receipt, no-store, and the payment stands',
+  async (status) => {
+    const shop = seller()
+    await shop.fund()
+    const gate = shop.charge(PRICE)
+    const ask = await buy(shop, gate)
+    const failed = await drive(gate, ask, () => ({ status, reached: 'all' }))
+    expect([failed.receipt, failed.header('cache-control')]).toEqual([undefined, 'no-store'])
+    const again = await drive(gate, ask)
+    expect([again.status, again.body]).toEqual([200, 'content'])
+    expect(await shop.ledger.balance('shop')).toBe(100n)
+  },
+)
 
-test.each([200, 201, 204, 206, 301, 303, 307])('rule 7: %i, handed over completely, is delivery', async (status) => {
-  const shop = seller()
-  await shop.fund()
-  const gate = shop.charge(PRICE)
-  const ask = await buy(shop, gate)
-  const done = await drive(gate, ask, () => ({ status, reached: 'all' }))
-  expect(done.receipt !== undefined).toBe(status < 300)
-  expect((await drive(gate, ask)).status).toBe(402)
-})
+test.each([200, 201, 204, 206, 301, 303, 307])(
+  'rule 7: %i, handed over completely, is delivery',
+  async (status) => {
+    const shop = seller()
+    await shop.fund()
+    const gate = shop.charge(PRICE)
+    const ask = await buy(shop, gate)
+    const done = await drive(gate, ask, () => ({ status, reached: 'all' }))
+    expect(done.receipt !== undefined).toBe(status < 300)
+    expect((await drive(gate, ask)).status).toBe(402)
+  },
+)
 
 test('rule 7: 101 is delivery, and its headers are left alone', async () => {
   const shop = seller()
@@ -152,24 +171,32 @@ test('A7, rule 2: the rail is withheld from the route after it was paid', async 
 test.each([
   ['null', null],
   ['404', { status: 404, headers: [], body: null }],
-] as const)('A7, rule 2: a price function that now says %s is not asked about what is paid', async (_name, said) => {
-  let says: string | Answer | null = '1.00'
-  let calls = 0
-  const shop = seller()
-  await shop.fund()
-  const gate = shop.charge({
-    amount: () => {
-      calls++
-      return says
-    },
-  })
-  const paid = await buy(shop, gate)
-  await drive(gate, paid, FAIL)
-  says = said && { ...said, headers: [] }
-  calls = 0
-  const redeemed = await drive(gate, paid)
-  expect([redeemed.status, redeemed.passed, redeemed.receipt?.method, calls]).toEqual([200, undefined, 'toy', 0])
-})
+] as const)(
+  'A7, rule 2: a price function that now says %s is not asked about what is paid',
+  async (_name, said) => {
+    let says: string | Answer | null = '1.00'
+    let calls = 0
+    const shop = seller()
+    await shop.fund()
+    const gate = shop.charge({
+      amount: () => {
+        calls++
+        return says
+      },
+    })
+    const paid = await buy(shop, gate)
+    await drive(gate, paid, FAIL)
+    says = said && { ...said, headers: [] }
+    calls = 0
+    const redeemed = await drive(gate, paid)
+    expect([redeemed.status, redeemed.passed, redeemed.receipt?.method, calls]).toEqual([
+      200,
+      undefined,
+      'toy',
+      0,
+    ])
+  },
+)
 
 test('rule 2, CORE-135: rotation keeps old challenges and paid credentials alive; a dropped secret ends unpaid ones', async () => {
   const [old, young] = ['old secret, thirty-two bytes or more', 'new secret, thirty-two bytes or more']

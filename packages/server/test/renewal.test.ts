@@ -1,9 +1,12 @@
 import { memoryStore } from '@mppkit/server'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { buy, drive, PRICE, seller, type Reply, type SellerOptions } from './lib/harness.ts'
+import { buy, drive, PRICE, seller, type Reply } from './lib/harness.ts'
 import { faulty } from './lib/stores.ts'
 
-beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date'] }))
+beforeEach(
+  () =>
+    void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date'] }),
+)
 afterEach(async () => {
   // One timer renews all leases of a process; it ends by itself when none is left.
   await pass(5_000)
@@ -103,19 +106,22 @@ test('rule 5: `payment.signal` fires when the store cannot be reached for as lon
   expect((await running).status).toBe(200)
 })
 
-test.each([1, 2, 3])('rules 5 14: a store that fails at the claims (%i) leaves no lease that renews itself for ever', async (nth) => {
-  const store = faulty(memoryStore({ now }))
-  const shop = seller({ now, store })
-  await shop.fund()
-  const gate = shop.charge(PRICE)
-  const ask = await buy(shop, gate, { headers: { 'idempotency-key': 'k' } })
-  store.fail(nth + 1, 'before', 'lasting')
-  expect(wait(await drive(gate, ask))).toEqual([503, '1'])
-  await pass(3_000)
-  store.repair()
-  await pass(120_000)
-  expect((await drive(gate, ask)).status).toBe(200)
-})
+test.each([1, 2, 3])(
+  'rules 5 14: a store that fails at the claims (%i) leaves no lease that renews itself for ever',
+  async (nth) => {
+    const store = faulty(memoryStore({ now }))
+    const shop = seller({ now, store })
+    await shop.fund()
+    const gate = shop.charge(PRICE)
+    const ask = await buy(shop, gate, { headers: { 'idempotency-key': 'k' } })
+    store.fail(nth + 1, 'before', 'lasting')
+    expect(wait(await drive(gate, ask))).toEqual([503, '1'])
+    await pass(3_000)
+    store.repair()
+    await pass(120_000)
+    expect((await drive(gate, ask)).status).toBe(200)
+  },
+)
 
 test('rules 5 14: a refusal that cannot be recorded leaves no lease that renews itself for ever', async () => {
   const store = faulty(memoryStore({ now }))

@@ -33,7 +33,9 @@ test('CORE-143 CORE-144, P5, rule 5: two instances, one sqlite file, 50 copies a
   const ask = await buy(first, gates[0]!)
   let starts = 0
   const replies = await Promise.all(
-    Array.from({ length: 50 }, (_, index) => drive(gates[index % 2]!, ask, async () => (starts++, await first.ledger.balance('shop'), {}))),
+    Array.from({ length: 50 }, (_, index) =>
+      drive(gates[index % 2]!, ask, async () => (starts++, await first.ledger.balance('shop'), {})),
+    ),
   )
   const counts = statuses(replies)
   expect(counts[200]).toBe(1)
@@ -59,23 +61,29 @@ test('rule 3: twenty copies at once share one verify, and one of them is served'
 test.each([
   [60_000, -60_000],
   [-60_000, 60_000],
-])('A5, rule 12: clocks wrong by %i and %i ms: a spent challenge is never fresh again', async (writer, reader) => {
-  const clock = fakeClock()
-  const store = memoryStore({ now: clock.now })
-  const first = seller({ store, now: () => clock.now() + writer })
-  const second = seller({ store, ledger: first.ledger, now: () => clock.now() + reader })
-  await first.fund()
-  const gates = [first.charge({ ...PRICE, lifetime: 150 }), second.charge({ ...PRICE, lifetime: 150 })] as const
-  for (const [issuer, other] of [gates, [gates[1], gates[0]] as const]) {
-    const ask = await buy(first, issuer)
-    expect((await drive(writer > 0 ? gates[0] : other, ask)).status).toBe(200)
-    for (let minute = 0; minute < 30; minute++) {
-      for (const gate of gates) expect((await drive(gate, ask, never)).status).toBe(402)
-      clock.advance(30_000)
+])(
+  'A5, rule 12: clocks wrong by %i and %i ms: a spent challenge is never fresh again',
+  async (writer, reader) => {
+    const clock = fakeClock()
+    const store = memoryStore({ now: clock.now })
+    const first = seller({ store, now: () => clock.now() + writer })
+    const second = seller({ store, ledger: first.ledger, now: () => clock.now() + reader })
+    await first.fund()
+    const gates = [
+      first.charge({ ...PRICE, lifetime: 150 }),
+      second.charge({ ...PRICE, lifetime: 150 }),
+    ] as const
+    for (const [issuer, other] of [gates, [gates[1], gates[0]] as const]) {
+      const ask = await buy(first, issuer)
+      expect((await drive(writer > 0 ? gates[0] : other, ask)).status).toBe(200)
+      for (let minute = 0; minute < 30; minute++) {
+        for (const gate of gates) expect((await drive(gate, ask, never)).status).toBe(402)
+        clock.advance(30_000)
+      }
     }
-  }
-  expect((await first.ledger.transfers()).length).toBe(2)
-})
+    expect((await first.ledger.transfers()).length).toBe(2)
+  },
+)
 
 test('A12, rule 4: one 402, two rails, two payments: only one settles, also at the same time', async () => {
   const shop = seller()
@@ -102,7 +110,7 @@ test('A12, rule 4: one 402, two rails, two payments: only one settles, also at t
   expect((await ledger.transfers()).length).toBe(2)
 })
 
-test('C9 CORE-137, rule 3: a stranger who holds a victim\'s transfer cannot spend it, nor block it', async () => {
+test("C9 CORE-137, rule 3: a stranger who holds a victim's transfer cannot spend it, nor block it", async () => {
   const shop = seller({ toy: { moves: 'before' } })
   const store = counting(shop.store)
   const watched = seller({ store, ledger: shop.ledger, now: shop.clock.now, toy: { moves: 'before' } })
@@ -112,7 +120,11 @@ test('C9 CORE-137, rule 3: a stranger who holds a victim\'s transfer cannot spen
   const steal = async (): Promise<Reply> => {
     const { challenges } = await drive(gate)
     const { payload } = credentialOf(victim)
-    return drive(gate, { headers: { authorization: formatCredential({ challenge: challenges[0]!, payload }) } }, never)
+    return drive(
+      gate,
+      { headers: { authorization: formatCredential({ challenge: challenges[0]!, payload }) } },
+      never,
+    )
   }
   expect((await steal()).problem.type).toMatch(/verification-failed$/)
   expect(store.calls.swap).toBe(0)
@@ -120,7 +132,7 @@ test('C9 CORE-137, rule 3: a stranger who holds a victim\'s transfer cannot spen
   expect((await steal()).status).toBe(402)
 })
 
-test('A13, C19: a stranger who names the victim as `source`, with the victim\'s Idempotency-Key, blocks nothing and gets nothing', async () => {
+test("A13, C19: a stranger who names the victim as `source`, with the victim's Idempotency-Key, blocks nothing and gets nothing", async () => {
   const shop = seller()
   await shop.fund()
   await shop.ledger.fund('mallory', 1_000n)
@@ -138,15 +150,20 @@ test('A13, C19: a stranger who names the victim as `source`, with the victim\'s 
 test('A13, C19: with a proven payer one key pays once, also at the same time; with an unproven one the key claims nothing', async () => {
   for (const proven of [true, false]) {
     const shop = seller()
-    const blind = { ...shop.toy, async verify(...given: Parameters<typeof shop.toy.verify>) {
-      await shop.toy.verify(...given)
-      return {}
-    } } as unknown as OnceMethod<never>
+    const blind = {
+      ...shop.toy,
+      async verify(...given: Parameters<typeof shop.toy.verify>) {
+        await shop.toy.verify(...given)
+        return {}
+      },
+    } as unknown as OnceMethod<never>
     const store = counting(memoryStore())
     const other = seller({ store, ledger: shop.ledger, now: shop.clock.now })
     await shop.fund()
     const { createGates } = await import('@mppkit/server')
-    const gates = proven ? other.gates : createGates({ realm: 'r', secret: 'x'.repeat(32), store, methods: [blind] })
+    const gates = proven
+      ? other.gates
+      : createGates({ realm: 'r', secret: 'x'.repeat(32), store, methods: [blind] })
     const gate = gates.charge(PRICE)
     const asks = await Promise.all([buy(shop, gate, { headers: KEY }), buy(shop, gate, { headers: KEY })])
     const replies = await Promise.all(asks.map((ask) => drive(gate, ask)))
@@ -163,9 +180,13 @@ test('A13: the same key for another route, or by another payer, is another order
   await shop.ledger.fund('bob', 1_000n)
   const gate = shop.charge(PRICE)
   const bob = toyWallet({ ledger: shop.ledger, account: 'bob' })
-  for (const target of ['/a', '/b']) expect((await drive(gate, await buy(shop, gate, { target, headers: KEY }))).status).toBe(200)
+  for (const target of ['/a', '/b'])
+    expect((await drive(gate, await buy(shop, gate, { target, headers: KEY }))).status).toBe(200)
   const { challenges } = await drive(gate, { target: '/a' })
-  expect((await drive(gate, { target: '/a', headers: { ...KEY, authorization: await bob.pay(challenges[0]!) } })).status).toBe(200)
+  expect(
+    (await drive(gate, { target: '/a', headers: { ...KEY, authorization: await bob.pay(challenges[0]!) } }))
+      .status,
+  ).toBe(200)
 })
 
 test('C19, rule 4: an Idempotency-Key whose payment was refused or returned may pay again', async () => {
@@ -204,7 +225,11 @@ test('table: "same" is the same proof, however the JSON is spelled', async () =>
   const ask = await buy(shop, gate)
   await drive(gate, ask, () => ({ status: 500 }))
   const { challenge, payload, source } = credentialOf(ask)
-  const json = JSON.stringify({ source, payload: Object.fromEntries(Object.entries(payload).toReversed()), challenge, extra: 1 }, undefined, 2)
+  const json = JSON.stringify(
+    { source, payload: Object.fromEntries(Object.entries(payload).toReversed()), challenge, extra: 1 },
+    undefined,
+    2,
+  )
   const respelled = { headers: { authorization: `Payment ${Buffer.from(json).toString('base64url')}` } }
   expect((await drive(gate, respelled)).status).toBe(200)
 })

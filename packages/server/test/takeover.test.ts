@@ -6,7 +6,16 @@ import { fileURLToPath } from 'node:url'
 import { formatCredential } from '@mppkit/core'
 import { describe, expect, test, vi } from 'vitest'
 import { openCounter, type Point, type TradeName } from './lib/counter.ts'
-import { buy, drive, fakeClock, persist, PRICE, seller, type Reply, type SellerOptions } from './lib/harness.ts'
+import {
+  buy,
+  drive,
+  fakeClock,
+  persist,
+  PRICE,
+  seller,
+  type Reply,
+  type SellerOptions,
+} from './lib/harness.ts'
 import { deferred, freezer } from './lib/points.ts'
 
 /** Two instances on one store, one ledger and one clock. */
@@ -24,7 +33,7 @@ function wait(answer: Reply): [number, string | undefined] {
 }
 
 test('A2, rules 5 6, C7: frozen between note and broadcast, taken over, thawed: one movement, and the first runs no handler', async () => {
-  const { clock, first, second, gates } = await pair({ toy: { notes: 'settle' } })
+  const { clock, first, gates } = await pair({ toy: { notes: 'settle' } })
   const ask = await buy(first, gates[0])
   let starts = 0
   const handler = () => (starts++, {})
@@ -72,21 +81,24 @@ test('A2, rule 6: frozen past the order\'s end, recovered as "can never move", t
   expect(await first.ledger.transfers()).toEqual([])
 })
 
-test.each(['claimed', 'proof-claimed', 'key-claimed'] as const)('rules 4 5, A3: frozen at %s without a note; recovery clears it, the buyer pays, the thawed one stops', async (point) => {
-  const { clock, ice, first, second, gates } = await pair({ toy: { notes: 'settle' } })
-  const ask = await buy(first, gates[0], { headers: { 'idempotency-key': 'k' } })
-  ice.freeze(point)
-  let late = 0
-  const running = drive(gates[0], ask, () => (late++, {}))
-  await ice.frozen()
-  clock.advance(61_000)
-  await second.recover()
-  expect((await drive(gates[1], ask)).status).toBe(200)
-  ice.thaw()
-  expect((await running).status).not.toBe(200)
-  expect(late).toBe(0)
-  expect((await first.ledger.transfers()).length).toBe(1)
-})
+test.each(['claimed', 'proof-claimed', 'key-claimed'] as const)(
+  'rules 4 5, A3: frozen at %s without a note; recovery clears it, the buyer pays, the thawed one stops',
+  async (point) => {
+    const { clock, ice, first, second, gates } = await pair({ toy: { notes: 'settle' } })
+    const ask = await buy(first, gates[0], { headers: { 'idempotency-key': 'k' } })
+    ice.freeze(point)
+    let late = 0
+    const running = drive(gates[0], ask, () => (late++, {}))
+    await ice.frozen()
+    clock.advance(61_000)
+    await second.recover()
+    expect((await drive(gates[1], ask)).status).toBe(200)
+    ice.thaw()
+    expect((await running).status).not.toBe(200)
+    expect(late).toBe(0)
+    expect((await first.ledger.transfers()).length).toBe(1)
+  },
+)
 
 test('rule 5, C7: frozen in the handler past the lease: redeemed elsewhere, and the late end of the first is not written', async () => {
   const { clock, first, gates } = await pair()
@@ -116,7 +128,11 @@ test('A3, rule 4: death between the claims of quote and proof; the proof then pa
   const { challenges: two } = await drive(gates[0])
   // A transfer without a memo fits both.
   await first.ledger.transfer({ id: 'alice:hash', from: 'alice', to: 'shop', amount: 100n })
-  const asks = [one, two].map(([challenge]) => ({ headers: { authorization: formatCredential({ challenge: challenge!, payload: { transfer: 'alice:hash' } }) } }))
+  const asks = [one, two].map(([challenge]) => ({
+    headers: {
+      authorization: formatCredential({ challenge: challenge!, payload: { transfer: 'alice:hash' } }),
+    },
+  }))
   ice.freeze('claimed')
   void drive(gates[0], asks[0])
   await ice.frozen()
@@ -135,7 +151,11 @@ test('A3, rule 4: death after the claim of the proof; another quote with it is t
   const { challenges: one } = await drive(gates[0])
   const { challenges: two } = await drive(gates[0])
   await first.ledger.transfer({ id: 'alice:hash', from: 'alice', to: 'shop', amount: 100n })
-  const asks = [one, two].map(([challenge]) => ({ headers: { authorization: formatCredential({ challenge: challenge!, payload: { transfer: 'alice:hash' } }) } }))
+  const asks = [one, two].map(([challenge]) => ({
+    headers: {
+      authorization: formatCredential({ challenge: challenge!, payload: { transfer: 'alice:hash' } }),
+    },
+  }))
   ice.freeze('proof-claimed')
   void drive(gates[0], asks[0])
   await ice.frozen()
@@ -147,7 +167,7 @@ test('A3, rule 4: death after the claim of the proof; another quote with it is t
   expect((await drive(gates[1], asks[1])).status).toBe(402)
 })
 
-describe('rules 5 6, C7: SIGSTOP past the lease, taken over, SIGCONT', () => {
+describe.skipIf(!existsSync('/proc/self/stat'))('rules 5 6, C7: SIGSTOP past the lease, taken over, SIGCONT', () => {
   const stops: [TradeName, Point][] = [
     ['parse', 'claimed'],
     ['parse', 'broadcast-sent'],

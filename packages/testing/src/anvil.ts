@@ -42,13 +42,12 @@ export async function startTempo(options: { port?: number } = {}): Promise<Local
     ['--network', 'tempo', '--hardfork', 't4', '--chain-id', String(chainId), '--port', String(port)],
     { stdio: 'ignore' },
   )
-  const kill = () => child.kill('SIGKILL')
-  process.once('exit', kill)
+  const release = dieWithUs(child)
 
   const rpc = (method: string, params: readonly unknown[] = []) => call(url, method, params)
   const stop = async () => {
-    process.off('exit', kill)
     await end(child)
+    release()
   }
   try {
     await answering(child, rpc)
@@ -65,7 +64,6 @@ export async function startTempo(options: { port?: number } = {}): Promise<Local
     const data = `0xa9059cbb${word(address)}${amount.toString(16).padStart(64, '0')}`
     // One after the other: the node counts the funder's nonce itself.
     const sent = funding.then(async () => {
-      await rpc('anvil_setBalance', [funder, '0xde0b6b3a7640000'])
       const hash = await rpc('eth_sendTransaction', [{ from: funder, to: token, data, gas: '0xf4240' }])
       const receipt = await receiptOf(rpc, hash)
       if (receipt.status !== '0x1') throw new Error(`funding ${address} with ${amount} of ${token} failed`)
@@ -149,6 +147,25 @@ function anvilBinary(): string {
     }
   }
   throw new Error('anvil is not installed: add @foundry-rs/anvil to the development dependencies')
+}
+
+/** A process that is ended by a signal emits no `exit`; the chain must not outlive it either way. */
+function dieWithUs(child: ChildProcess): () => void {
+  const kill = () => void child.kill('SIGKILL')
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+  const onSignal = (signal: NodeJS.Signals) => {
+    release()
+    kill()
+    // Without anybody else who listens, the signal would have ended us.
+    if (process.listenerCount(signal) === 0) process.kill(process.pid, signal)
+  }
+  const release = () => {
+    process.off('exit', kill)
+    for (const signal of signals) process.off(signal, onSignal)
+  }
+  process.once('exit', kill)
+  for (const signal of signals) process.on(signal, onSignal)
+  return release
 }
 
 async function answering(child: ChildProcess, rpc: LocalTempo['rpc']): Promise<void> {

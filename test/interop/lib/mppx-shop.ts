@@ -14,6 +14,8 @@ import { pathUsd, type Chain } from './chain.ts'
 export interface MppxTerms {
   chain: Chain
   recipient: `0x${string}`
+  /** Of the node; default: the chain's own. */
+  node?: string
   amount?: string
   feePayer?: ReturnType<Chain['sponsor']>
   splits?: { amount: string; recipient: `0x${string}`; memo?: `0x${string}` }[]
@@ -83,7 +85,7 @@ export async function nodeShop(terms: MppxTerms): Promise<MppxShop> {
     book.sell(request.method, request.headers, request.body ? await request.json() : undefined)
     return result.withReceipt(Response.json({ photo: 'yes' }))
   })
-  return book.opened(createServer((req, res) => void listener(req, res)).listen(0, '127.0.0.1'))
+  return book.opened(createServer(listener).listen(0, '127.0.0.1'))
 }
 
 async function expressShop(terms: MppxTerms): Promise<MppxShop> {
@@ -122,11 +124,11 @@ function common({ requiresAuth = false }: MppxTerms) {
   return { realm: 'photos.example', secretKey: 'a secret of at least thirty-two bytes', requiresAuth }
 }
 
-function chargeOf({ chain, recipient, feePayer, splits, supportedModes }: MppxTerms) {
+function chargeOf({ chain, node, recipient, feePayer, splits, supportedModes }: MppxTerms) {
   return tempo.charge({
     currency: pathUsd,
     recipient,
-    getClient: () => chain.client(),
+    getClient: () => chain.client({ url: node }),
     ...(feePayer && { feePayer }),
     ...(splits && { splits }),
     ...(supportedModes && { supportedModes }),

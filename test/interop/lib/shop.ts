@@ -47,7 +47,11 @@ async function expressShop(terms: Terms): Promise<Shop> {
   const mpp = forExpress.createMpp(book.options)
   const gate = mpp.charge(book.price)
   const handler: express.RequestHandler = async (req, res) => {
-    const sale = { payment: forExpress.payment(req), authorization: req.headers.authorization, order: req.body }
+    const sale = {
+      payment: forExpress.payment(req),
+      authorization: req.headers.authorization,
+      order: req.body,
+    }
     const { status, body } = await book.sell(sale)
     if (status === 'cut') res.destroy()
     else res.status(status).json(body)

@@ -90,6 +90,8 @@ export interface Context {
 }
 
 export interface Noted extends Context {
+  /** The note as it stands, if an earlier attempt has written one. */
+  noted?: string | undefined
   /** Writes `text` into the payment's record. To be awaited before the side effect that it describes; rejects when the lease is lost. */
   note(text: string): Promise<void>
 }

@@ -84,17 +84,24 @@ describe('the launcher', () => {
     await new Promise((resolve) => taken.close(resolve))
   })
 
-  test('takes the chain down with its process', async () => {
-    const launcher = new URL('../../../testing/src/anvil.ts', import.meta.url).href
-    const script = `const { url } = await (await import('${launcher}')).startTempo(); console.log(url); process.exit(0)`
-    const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script])
-    await expect
-      .poll(() =>
-        fetch(stdout.trim()).then(
-          () => 'up',
-          () => 'down',
-        ),
+  test.each(['process.exit(0)', 'process.kill(process.pid, "SIGTERM")'])(
+    'takes the chain down with its process: %s',
+    async (end) => {
+      const launcher = new URL('../../../testing/src/anvil.ts', import.meta.url).href
+      const script = `const { url } = await (await import('${launcher}')).startTempo(); console.log(url); setTimeout(() => ${end}, 100)`
+      const ended = await run(process.execPath, ['--input-type=module', '-e', script]).catch(
+        (error: { stdout: string }) => error,
       )
-      .toBe('down')
-  })
+      const { stdout } = ended
+      expect(stdout).toMatch(/^http/)
+      await expect
+        .poll(() =>
+          fetch(stdout.trim()).then(
+            () => 'up',
+            () => 'down',
+          ),
+        )
+        .toBe('down')
+    },
+  )
 })

@@ -232,13 +232,21 @@ describe('access keys', () => {
   })
 })
 
-test('the buyer’s find: a proof moves nothing', async () => {
+test('TC-019 a proof moves nothing, by no mode, and costs nothing', async () => {
   const { made } = await shop()
   const account = privateKeyToAccount(generatePrivateKey())
   const { prepared } = await pay(buyer(account), made)
   expect(await buyer(account).find!(prepared, { now: Date.now, signal: new AbortController().signal })).toBe(
     'not-moved',
   )
+  // How payments are sent does not matter to it.
+  const pusher = buyers.charge({ account, chainId: 1337, rpcUrl: proxy.url, mode: 'push' })
+  expect(
+    pusher.supports!(made.challenge, {
+      ...made.request,
+      methodDetails: { chainId: 1337, supportedModes: ['pull'] },
+    }),
+  ).toBe(true)
   const cost = buyer(account).cost(made.challenge, made.request)
   expect(cost.most.amount).toBe(0n)
   expect(cost.recipients).toEqual([chain.accounts[1]!.address as Hex])

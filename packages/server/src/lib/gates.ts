@@ -61,6 +61,7 @@ export function createGates<const Methods extends readonly OnceMethod<never>[]>(
   const binding = createBinding(secrets)
   const origin = parseOrigin(options.origin)
   const store = storeFor(options.store, origin)
+  checkCors(options.cors)
   const { header = 'Authorization' } = options
   if (header !== 'Authorization' && header !== 'Payment-Authorization')
     fail('header must be "Authorization" or "Payment-Authorization"')
@@ -122,6 +123,17 @@ function checkMethods(methods: readonly OnceMethod<never>[]): void {
     fail(
       `methods mixes live rails with test ones (${test.join(', ')}); a buyer would pay with play money. Make two servers`,
     )
+  }
+}
+
+function checkCors(cors: unknown): void {
+  if (cors === undefined || cors === '*') return
+  if (!Array.isArray(cors)) fail('cors must be "*" or a list of origins, e.g. ["https://app.example.com"]')
+  for (const origin of cors) {
+    if (typeof origin !== 'string' || !/^[a-z][a-z0-9+.-]*:\/\/[^/?#@\sA-Z]+$/.test(origin))
+      fail(
+        `cors holds ${JSON.stringify(origin)}; write origins as browsers send them, e.g. "https://app.example.com"`,
+      )
   }
 }
 

@@ -70,6 +70,8 @@ export function memoryStore(options: { max?: number; now?: () => number } = {}):
   }
 
   return {
+    volatile: true,
+
     async get(key) {
       const at = now()
       const entry = held.get(key)

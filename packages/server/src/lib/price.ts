@@ -156,7 +156,6 @@ function compileRail(
 ): Rail {
   const quote = (value: string | null): JsonObject => method.quote({ ...terms, amount: value } as never)
   const open = quote(null)
-  const standing = constantTerms(open)
   const cache = new Map<string, Quoted>()
   const quoteFor = (value: string): Quoted => {
     let quoted = cache.get(value)
@@ -184,17 +183,22 @@ function compileRail(
     ...(constant && { constant }),
     quoteFor,
     stands(text, request) {
-      if (constant && text === constant.text) return true
-      return (
-        constantTerms(request) === standing && (!constant || constant.request['amount'] === request['amount'])
-      )
+      if (constant) return text === constant.text || termsOf(constant.request) === termsOf(request)
+      // A rail may leave out of a request for nothing what only money needs.
+      const expected = request['amount'] === '0' ? quoteFor('0').request : open
+      return termsOf({ ...expected, amount: null }) === termsOf({ ...request, amount: null })
     },
   }
 }
 
 /** What must not have changed between quote and payment; descriptions may. */
-function constantTerms({ currency = null, recipient = null, methodDetails = null }: JsonObject): string {
-  return canonicalize([currency, recipient, methodDetails])
+function termsOf({
+  amount = null,
+  currency = null,
+  recipient = null,
+  methodDetails = null,
+}: JsonObject): string {
+  return canonicalize([amount, currency, recipient, methodDetails])
 }
 
 /** A flat `currency` or `recipient` goes to the one rail that it can be meant for. */

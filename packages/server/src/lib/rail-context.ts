@@ -48,6 +48,10 @@ export class RailContext implements Noted {
     return this.#hold ? this.#hold.signal : neverAborted()
   }
 
+  get noted(): string | undefined {
+    return this.#hold?.progress.note
+  }
+
   /** Made when asked for, so that it may be taken off the context. */
   get note(): (text: string) => Promise<void> {
     return async (text) => {

@@ -13,14 +13,13 @@ export interface Peer {
 /** Judges the transport and the client's address by the socket, and by `X-Forwarded-*` only where a hop is trusted. */
 export function createPeerReader(trust: TrustProxy | undefined): (request: Incoming) => Peer {
   if (trust === undefined) return ({ transport, remote }) => ({ transport, remote, forwarded: false })
-  if (typeof trust === 'number') {
-    if (!Number.isInteger(trust) || trust < 1)
-      throw new TypeError(
-        'mppkit: trustProxy must be the number of proxies in front (1 or more), or a list of their addresses or CIDRs',
-      )
+  if (typeof trust === 'number' && Number.isInteger(trust) && trust > 0)
     return (request) => forwarded(request, trust)
-  }
-  const ranges = trust.map(parseRange)
+  if (!Array.isArray(trust))
+    throw new TypeError(
+      'mppkit: trustProxy must be the number of proxies in front (1 or more), or a list of their addresses or CIDRs',
+    )
+  const ranges = trust.map((item: unknown) => parseRange(String(item)))
   const trusted = (address: string | undefined): boolean => {
     const bytes = address === undefined ? undefined : parseAddress(address)
     return bytes !== undefined && ranges.some((range) => inRange(bytes, range))

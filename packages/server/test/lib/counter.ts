@@ -25,7 +25,12 @@ export const TRADES = {
 export type TradeName = keyof typeof TRADES
 
 /** The named points of the server, and of the toy rail: before and after the ledger moves. */
-export type Point = FaultPoint | 'broadcast-sent' | 'broadcast-acked' | 'refund-broadcast-sent' | 'refund-broadcast-acked'
+export type Point =
+  | FaultPoint
+  | 'broadcast-sent'
+  | 'broadcast-acked'
+  | 'refund-broadcast-sent'
+  | 'refund-broadcast-acked'
 
 /** A seller whose payments, ledger, clock and count of starts live in one folder, so that several processes can be it. */
 export interface Counter extends Seller {
@@ -36,7 +41,11 @@ export interface Counter extends Seller {
   ask(): Ask
 }
 
-export function openCounter(folder: string, name: TradeName, reach: (point: Point) => void | Promise<void> = () => {}): Counter {
+export function openCounter(
+  folder: string,
+  name: TradeName,
+  reach: (point: Point) => void | Promise<void> = () => {},
+): Counter {
   const { toy, attempts = 3, status = 200 }: Trade = TRADES[name]
   const now = (): number => Date.now() + offsetIn(folder)
   const store = sqliteStore({ path: join(folder, 'payments.db'), now })

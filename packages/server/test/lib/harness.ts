@@ -1,5 +1,14 @@
 import { parseChallenges, parseReceipt, type Challenge, type Receipt, type Store } from '@mppkit/core'
-import { createGates, memoryStore, type Answer, type Gate, type Grant, type Incoming, type MppOptions, type Price } from '@mppkit/server'
+import {
+  createGates,
+  memoryStore,
+  type Answer,
+  type Gate,
+  type Grant,
+  type Incoming,
+  type MppOptions,
+  type Price,
+} from '@mppkit/server'
 import { createToyFaults } from '@mppkit/testing/toy-faults'
 import { createToyLedger, type ToyLedger } from '@mppkit/testing/toy-ledger'
 import { toyWallet } from '@mppkit/testing/toy-wallet'
@@ -31,9 +40,26 @@ export function seller({ toy: toyOptions, ledger: given, more = [], ...options }
   const wallet = toyWallet({ ledger, account: 'alice', moves })
   const store: Store = options.store ?? memoryStore({ now })
   const errors: unknown[] = []
-  const settings = { realm: 'api.example.com', secret: SECRET, store, now, onError: (error: unknown) => void errors.push(error) }
+  const settings = {
+    realm: 'api.example.com',
+    secret: SECRET,
+    store,
+    now,
+    onError: (error: unknown) => void errors.push(error),
+  }
   const gates = createGates({ ...settings, ...options, methods: [toy, ...more] })
-  return { ...gates, gates, clock, ledger, faults, toy, wallet, store, errors, fund: () => ledger.fund('alice', 100_000n) }
+  return {
+    ...gates,
+    gates,
+    clock,
+    ledger,
+    faults,
+    toy,
+    wallet,
+    store,
+    errors,
+    fund: () => ledger.fund('alice', 100_000n),
+  }
 }
 
 export interface Ask {
@@ -47,7 +73,15 @@ export interface Ask {
   remote?: string
 }
 
-export function incoming({ method = 'GET', target = '/photo', headers = {}, body, read, transport = 'loopback', remote }: Ask = {}): Incoming {
+export function incoming({
+  method = 'GET',
+  target = '/photo',
+  headers = {},
+  body,
+  read,
+  transport = 'loopback',
+  remote,
+}: Ask = {}): Incoming {
   const bytes = typeof body === 'string' ? new TextEncoder().encode(body) : body
   const lower = new Map(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
   return {
@@ -83,7 +117,11 @@ export interface Handled {
 }
 
 /** What an adapter does, without a framework: asks the gate, runs the handler, reports the end. */
-export async function drive(gate: Gate, ask: Ask = {}, handler: (grant?: Grant) => Handled | Promise<Handled> = () => ({})): Promise<Reply> {
+export async function drive(
+  gate: Gate,
+  ask: Ask = {},
+  handler: (grant?: Grant) => Handled | Promise<Handled> = () => ({}),
+): Promise<Reply> {
   const opening = await gate(incoming(ask))
   if (opening.kind === 'pass') {
     const { status = 200, body = 'content' } = await handler()
@@ -93,7 +131,13 @@ export async function drive(gate: Gate, ask: Ask = {}, handler: (grant?: Grant) 
   const decision = await opening.admit()
   if (decision.kind === 'respond') return answered(decision.answer)
   const { grant } = decision
-  const { status = 200, body = 'content', reached = 'all', vanish = false, headers: own = [] } = await handler(grant)
+  const {
+    status = 200,
+    body = 'content',
+    reached = 'all',
+    vanish = false,
+    headers: own = [],
+  } = await handler(grant)
   if (vanish) return reply(status, [], body)
   const headers = [...own, ...grant.headers(status)]
   if (body.length <= grant.keeps) await grant.keep({ status, headers, body })
@@ -102,7 +146,11 @@ export async function drive(gate: Gate, ask: Ask = {}, handler: (grant?: Grant) 
 }
 
 function answered({ status, headers, body }: Answer): Reply {
-  return reply(status, headers, body === null ? '' : typeof body === 'string' ? body : new TextDecoder().decode(body as Uint8Array))
+  return reply(
+    status,
+    headers,
+    body === null ? '' : typeof body === 'string' ? body : new TextDecoder().decode(body as Uint8Array),
+  )
 }
 
 function reply(status: number, headers: [string, string][], body: string): Reply {

@@ -18,4 +18,7 @@ const shop = openCounter(folder, trade as TradeName, reach)
 const reply = await drive(shop.gate, shop.ask(), () => shop.handler())
 await shop.recover()
 shop.close()
-writeFileSync(join(folder, 'reply'), JSON.stringify({ status: reply.status, retry: reply.header('retry-after') ?? null }))
+writeFileSync(
+  join(folder, 'reply'),
+  JSON.stringify({ status: reply.status, retry: reply.header('retry-after') ?? null }),
+)

@@ -1,4 +1,5 @@
 import { PaymentError } from '@mppkit/core'
+import type { SignatureEnvelope } from 'ox/tempo/SignatureEnvelope'
 import type { TxEnvelopeTempo } from 'ox/tempo/TxEnvelopeTempo'
 import { lower, type Hex } from './address.ts'
 import { heavy, type Heavy } from './heavy.ts'
@@ -7,7 +8,8 @@ import { readSignature } from './signature.ts'
 
 /** A transaction as its sender signed it. */
 export interface SignedTransaction {
-  envelope: TxEnvelopeTempo
+  /** All that was signed, without the signature. */
+  envelope: TxEnvelopeTempo<false>
   /** The account whose money moves. For an access key: the account that the key claims to act for. */
   sender: Hex
   /** The key that signed, where it is not the account's own. */
@@ -21,8 +23,9 @@ export interface SignedTransaction {
    * The chain executes at most one transaction per value (expiring nonces), or per nonce that it covers.
    */
   id: Hex
-  /** The signed bytes. */
+  /** The signed bytes, and the signature in them. */
   bytes: Sealed<Hex>
+  signature: Sealed<SignatureEnvelope>
 }
 
 /** Ten splits with memos and a passkey signature come to 5,000 digits. */
@@ -43,25 +46,25 @@ export async function openTransaction(text: unknown): Promise<SignedTransaction>
   if (!bytes.startsWith('0x76') && !bytes.startsWith('0x78'))
     malformed('only Tempo transactions (0x76, 0x78) can pay')
   const tools = await heavy()
-  const envelope = decode(bytes, tools)
-  const { signature, feePayerSignature } = envelope
+  const { signature, ...envelope } = decode(bytes, tools)
   if (!signature) malformed('the transaction is not signed')
-  const hash = tools.Envelope.getSignPayload(envelope)
   // A 0x78 envelope names a sender; anyone can write that, so it must be the one that signed. Of a 0x76 envelope the decoder recovers it.
   const named = bytes.startsWith('0x78')
-  const signer = readSignature(signature, hash, tools, named ? undefined : envelope.from)
+  const { Envelope, Hex, keccak } = tools
+  const covered = Envelope.encodeForSigning(envelope)
+  const signer = readSignature(signature, keccak(covered), tools, named ? undefined : envelope.from)
   if (named && lower(envelope.from ?? '') !== signer.account) {
     throw new PaymentError('verification-failed', 'The transaction names a sender that did not sign it.')
   }
-  const { Hex, keccak } = tools
   return {
     envelope,
     sender: signer.account,
     ...(signer.accessKey === undefined ? undefined : { accessKey: signer.accessKey }),
-    open: feePayerSignature === null,
+    open: envelope.feePayerSignature === null,
     hash: keccak(bytes),
-    id: keccak(Hex.concat(tools.Envelope.encodeForSigning(envelope), signer.account)),
+    id: keccak(Hex.concat(covered, signer.account)),
     bytes: new Sealed(bytes),
+    signature: new Sealed(signature),
   }
 }
 

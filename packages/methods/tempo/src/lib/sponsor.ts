@@ -113,7 +113,7 @@ export function createSponsor(options: Sponsor, chainId: number): Sponsoring {
     const envelope = { ...rest, feeToken }
     const hash = Envelope.getFeePayerSignPayload(envelope, { sender: signed.sender })
     const feePayerSignature = Signature.fromHex(await signing.sign(hash))
-    const bytes = Envelope.serialize(envelope, { feePayerSignature })
+    const bytes = Envelope.serialize(envelope, { signature: signed.signature.reveal(), feePayerSignature })
     return { bytes, hash: keccak(bytes) }
   }
 

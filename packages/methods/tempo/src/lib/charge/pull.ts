@@ -254,8 +254,8 @@ function sponsorOf(rail: Rail): NonNullable<Rail['sponsor']> {
   return rail.sponsor
 }
 
-/** What stands noted, where the server shows it. */
-function notedHashes(context: Noted & { noted?: string }): Hex[] | undefined {
+/** What stands noted. */
+function notedHashes(context: Noted): Hex[] | undefined {
   return context.noted === undefined ? undefined : readNote(context.noted).hashes
 }
 
