@@ -42,10 +42,15 @@ async function theirOptions() {
   return { methods: [await theirToy()], secretKey: SECRET, realm: REALM }
 }
 
+/** mppx's types know no `charge` of a rail that is not its own. */
+function chargeOf<Guard>(mppx: object): Guard {
+  return (mppx as { charge(price: typeof PRICE): Guard }).charge(PRICE)
+}
+
 async function honoGate(peer: Peer): Promise<MiddlewareHandler | undefined> {
   if (peer === 'bare') return undefined
   if (peer === 'ours') return (await import('@mppkit/hono')).createMpp(await ourOptions()).charge(PRICE)
-  if (peer === 'mppx') return (await import('mppx/hono')).Mppx.create(await theirOptions()).charge(PRICE)
+  if (peer === 'mppx') return chargeOf((await import('mppx/hono')).Mppx.create(await theirOptions()))
   const floor = ourFloor()
   return async (c, next) => {
     const { method, url, headers } = c.req.raw
@@ -53,7 +58,11 @@ async function honoGate(peer: Peer): Promise<MiddlewareHandler | undefined> {
     const field = headers.get('authorization')
     const receipt = field === null ? undefined : await floor.verify(field, scope)
     if (receipt === undefined)
-      return c.body(PROBLEM, 402, { 'www-authenticate': floor.challenge(scope), ...FIXED })
+      // Of a plain record @hono/node-server makes no Headers.
+      return new Response(PROBLEM, {
+        status: 402,
+        headers: { 'www-authenticate': floor.challenge(scope), ...FIXED },
+      })
     await next()
     c.res.headers.set('payment-receipt', receipt)
     c.res.headers.set('cache-control', 'private')
@@ -64,7 +73,7 @@ async function honoGate(peer: Peer): Promise<MiddlewareHandler | undefined> {
 async function expressGate(peer: Peer): Promise<RequestHandler | undefined> {
   if (peer === 'bare') return undefined
   if (peer === 'ours') return (await import('@mppkit/express')).createMpp(await ourOptions()).charge(PRICE)
-  if (peer === 'mppx') return (await import('mppx/express')).Mppx.create(await theirOptions()).charge(PRICE)
+  if (peer === 'mppx') return chargeOf((await import('mppx/express')).Mppx.create(await theirOptions()))
   const floor = ourFloor()
   return async (req, res, next) => {
     const scope = `${req.method} ${req.url}`

@@ -161,7 +161,7 @@ describe.each(Object.entries(shops))('the mppx client pays our %s server', (_, o
     })
   })
 
-  test('beside a credential of the application TC-001', async () => {
+  test('beside a credential of the application CORE-075', async () => {
     const shop = await shopWith({}, { header: 'Payment-Authorization' })
     const headers = { authorization: 'Bearer of-the-application' }
     await expectSold(shop, await mppxBuyer(chain, payer).fetch(`${shop.origin}/photo`, { headers }))
@@ -194,7 +194,7 @@ describe.each(Object.entries(shops))('the mppx client pays our %s server', (_, o
     await expectSold(shop, await payment.pay())
   })
 
-  test('at a price that depends on a header, which the challenge binds', async () => {
+  test('at a price that depends on a header, which the challenge binds CORE-058', async () => {
     const amount: Amount = (request) => (request.header('x-size') === 'l' ? '0.02' : '0.01')
     const shop = await shopWith({}, { price: { amount } })
     const buyer = mppxBuyer(chain, payer)

@@ -130,7 +130,7 @@ describe.each(Object.entries(mppxShops))('our client pays an mppx server on %s',
     expect(await chain.received(artist)).toEqual([4_000n])
   })
 
-  test('for a POST with a body', async () => {
+  test('for a POST with a body CHG-021 CHG-022', async () => {
     const shop = await shopWith(open)
     const buyer = buyerWith()
     const body = JSON.stringify({ print: 'A3' })
@@ -168,7 +168,7 @@ describe('our client and an mppx server', () => {
     },
   )
 
-  test('`header`: the credential goes where the challenge wants it, beside that of the application', async () => {
+  test('`header`: the credential goes where the challenge wants it, beside that of the application CORE-075', async () => {
     const shop = await shopWith(nodeShop, { requiresAuth: true })
     const buyer = buyerWith()
     const authorization = 'Bearer of-the-application'
@@ -251,7 +251,7 @@ describe('our client is left in doubt by an mppx server, and pays once', () => {
     ['pull', {}],
     ['pull, sponsored', { sponsored: true }],
   ] as const)(
-    '%s: sent, but their node loses the answer',
+    '%s: sent, but their node loses the answer CHG-005',
     async (_, { sponsored = false }: { sponsored?: boolean }) => {
       const terms = sponsored ? { feePayer: chain.sponsor() } : {}
       const shop = await shopWith(nodeShop, { node: node.url, ...terms })
@@ -273,7 +273,7 @@ describe('our client is left in doubt by an mppx server, and pays once', () => {
     },
   )
 
-  test('push: their node does not know the transaction yet; sent again it is taken', async () => {
+  test('push: their node does not know the transaction yet; sent again it is taken CHG-005', async () => {
     const shop = await shopWith(nodeShop, { node: node.url })
     const buyer = buyerWith({ mode: 'push', ...budget })
     const url = `${shop.origin}/photo`
@@ -293,7 +293,7 @@ describe('our client is left in doubt by an mppx server, and pays once', () => {
   test.each([
     ['sent', 'lost', 'moved', [10_000n]],
     ['not sent, but still good', 'down', 'unknown', []],
-  ] as const)('%s: the money counts as spent', async (_, fate, money, received) => {
+  ] as const)('%s: the money counts as spent CHG-032', async (_, fate, money, received) => {
     const shop = await shopWith(nodeShop, { node: node.url })
     const buyer = buyerWith(budget)
     const url = `${shop.origin}/photo`

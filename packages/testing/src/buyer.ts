@@ -44,6 +44,7 @@ export interface Exchange {
   reset(): void
 }
 
+/** A raw HTTP client. */
 export interface Buyer {
   send(raw: Raw): Promise<Got>
   open(raw: Raw): Exchange

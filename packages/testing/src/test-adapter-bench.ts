@@ -19,6 +19,7 @@ import { createToyLedger, type ToyLedger } from './toy-ledger.ts'
 import { toyWallet, type ToyWallet } from './toy-wallet.ts'
 import { toyMethod, type ToyMethod } from './toy.ts'
 
+/** How an adapter is asked. */
 export interface AdapterOptions {
   /** A payment rail to ask the questions with that do not need the toy rail's faults. Its prices are in whole units. */
   rail?: { method: OnceMethod<never>; pay(challenge: Challenge): Promise<string> }
@@ -47,9 +48,11 @@ export interface Asked {
   onStart: (() => void | Promise<void>) | undefined
 }
 
+/** The protection space of the app under test. */
 export const REALM = 'conformance.example'
 /** A marker as well: it must never be seen in an answer. */
 export const SECRET = 'conformance-secret-that-nobody-must-ever-see'
+/** A secret that is rotated out; a marker like `SECRET`. */
 export const OLD_SECRET = 'an-older-conformance-secret-nobody-may-see'
 
 /** Gates that take a price with overrides for any rail. */
@@ -95,12 +98,14 @@ export interface Bench {
   stop: () => Promise<void>
 }
 
+/** What is unusual about a route. */
 export interface RouteOptions extends Partial<Omit<AppRoute, 'path' | 'reply' | 'gates'>> {
   price?: PriceTerms & Record<string, unknown>
   with?: BenchGates
   gates?: Gate[]
 }
 
+/** Makes the app, its buyer and everything behind it; nothing runs before `start`. */
 export function createBench(options: AdapterOptions): Bench {
   const { rail, expectedFailures = {} } = options
   const unasked = new Set(Object.keys(expectedFailures))
@@ -249,15 +254,18 @@ export function reissue(challenge: Challenge, changes: Partial<Challenge>, secre
   return { ...changed, id: createHmac('sha256', secret).update(bindingInput(changed)).digest('base64url') }
 }
 
+/** A request for a route, or as it is given. */
 export function rawOf(raw: Raw | Asked): Raw {
   return 'starts' in raw ? { target: raw.target } : raw
 }
 
+/** The request with one more credential line. */
 export function withCredential(raw: Raw | Asked, credential: string, header = 'Authorization'): Raw {
   const own = rawOf(raw)
   return { ...own, headers: [...(own.headers ?? []), [header, credential]] }
 }
 
+/** All challenges of an answer; none of them may be unusable. */
 export function challengesOf(got: Got): Challenge[] {
   const { challenges, rejected } = parseChallenges(got.all('www-authenticate'))
   expect(rejected).toEqual([])
@@ -305,6 +313,7 @@ export function token(credential: Credential | object): string {
   return `Payment ${Buffer.from(JSON.stringify(credential)).toString('base64url')}`
 }
 
+/** What `token` has encoded. */
 export function untoken(authorization: string): {
   challenge: Challenge
   payload: Record<string, unknown>
@@ -320,6 +329,7 @@ export function barrier(): { opened: Promise<void>; open: () => void } {
   return { opened, open }
 }
 
+/** Waits so many milliseconds. */
 export function pause(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds))
 }
@@ -338,6 +348,7 @@ export function switching(choose: () => Gate): Gate {
   return Object.assign((request: Parameters<Gate>[0]) => choose()(request), { offers: choose().offers })
 }
 
+/** Text as bytes. */
 export function text(value: string): Uint8Array {
   return new TextEncoder().encode(value)
 }

@@ -90,9 +90,11 @@ export function pushQuestions({ ask, gates, insist, ledger, quote, route, send }
       const starts = content.starts
       offset = 301_000
       try {
-        expectRefusal(await send(withCredential(content, paid)), 'invalid-challenge', 'payment-expired')
-        const got = await send(withCredential(content, paid))
-        expect([got.status, got.get('retry-after'), got.get('www-authenticate')]).toEqual([409, null, null])
+        // Not 402: that would invite a second payment.
+        for (let time = 0; time < 2; time++) {
+          const got = await send(withCredential(content, paid))
+          expect([got.status, got.get('retry-after'), got.get('www-authenticate')]).toEqual([409, null, null])
+        }
       } finally {
         offset = 0
       }

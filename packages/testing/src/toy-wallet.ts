@@ -19,6 +19,7 @@ export interface ToyForgery {
   signature?: string
 }
 
+/** A buyer on the toy rail. */
 export interface ToyWallet extends ClientMethod {
   /** The account that pays. */
   readonly account: string

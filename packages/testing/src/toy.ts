@@ -29,10 +29,12 @@ export interface ToyCalls {
   refund: number
 }
 
+/** The seller’s half of the toy rail, with its counters. */
 export interface ToyMethod extends OnceMethod<object, ToyProof> {
   readonly calls: ToyCalls
 }
 
+/** What a toy rail is like. */
 export interface ToyOptions {
   ledger: ToyLedger
   /** Account that is paid where a price names none. */

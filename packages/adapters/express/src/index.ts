@@ -35,7 +35,9 @@ export function paid(gate: Gate): RequestHandler {
 const create = adapter(paid)
 
 /** Makes gates for Express: `app.use('/photos', mpp.charge({ amount: '0.01' }))`. */
-export function createMpp<const Methods extends MppOptions['methods']>(options: MppOptions<Methods>): ExpressMpp<Methods> {
+export function createMpp<const Methods extends MppOptions['methods']>(
+  options: MppOptions<Methods>,
+): ExpressMpp<Methods> {
   return { ...create(options), rawBody: (req, _res, bytes) => remember(req, bytes) }
 }
 

@@ -59,11 +59,21 @@ describe('express: every way to answer', () => {
       setTimeout(() => res.end('text'), 20)
     },
     pipe: (_req, res) => Readable.from(['te', 'xt']).pipe(res),
-    'writeHead with an object': (_req, res) => res.writeHead(200, { 'CACHE-Control': 'public', 'content-type': 'text/plain' }).end('text'),
-    'writeHead with a reason': (_req, res) => res.writeHead(200, 'Fine', { 'Cache-control': 'public' }).end('text'),
-    'writeHead with a flat list': (_req, res) => res.writeHead(200, ['Cache-Control', 'public', 'X-A', '1', 'X-A', '2']).end('text'),
-    'writeHead with pairs': (_req, res) => res.writeHead(200, [['Cache-Control', 'public'], ['X-A', '1']] as never).end('text'),
-    'headers set before': (_req, res) => res.set('Cache-Control', 'public').set('Payment-Receipt', 'forged').json({}),
+    'writeHead with an object': (_req, res) =>
+      res.writeHead(200, { 'CACHE-Control': 'public', 'content-type': 'text/plain' }).end('text'),
+    'writeHead with a reason': (_req, res) =>
+      res.writeHead(200, 'Fine', { 'Cache-control': 'public' }).end('text'),
+    'writeHead with a flat list': (_req, res) =>
+      res.writeHead(200, ['Cache-Control', 'public', 'X-A', '1', 'X-A', '2']).end('text'),
+    'writeHead with pairs': (_req, res) =>
+      res
+        .writeHead(200, [
+          ['Cache-Control', 'public'],
+          ['X-A', '1'],
+        ] as never)
+        .end('text'),
+    'headers set before': (_req, res) =>
+      res.set('Cache-Control', 'public').set('Payment-Receipt', 'forged').json({}),
     'early hints first': (_req, res) => {
       res.writeEarlyHints({ link: '</a.css>; rel=preload' })
       res.json({})
@@ -73,7 +83,9 @@ describe('express: every way to answer', () => {
     ['', {}],
     ['kept: ', { keeps: 10_000 }],
   ]
-  const cases = modes.flatMap(([mode, options]) => Object.entries(good).map(([name, answer]) => [mode + name, answer, options] as const))
+  const cases = modes.flatMap(([mode, options]) =>
+    Object.entries(good).map(([name, answer]) => [mode + name, answer, options] as const),
+  )
 
   test.each(cases)('with a receipt: %s', async (_name, answer, options) => {
     const gate = fakeGate(options)
@@ -81,7 +93,9 @@ describe('express: every way to answer', () => {
     const { status, headers, rawHeaders } = await call(url, '/x', { headers: asPaid })
     expect(status).toBeLessThan(300)
     expect([headers['payment-receipt'], headers['cache-control']]).toEqual(['receipt', 'private'])
-    expect(rawHeaders.filter((field) => /^(cache-control|payment-receipt|content-length)$/i.test(field)).length).toBeLessThan(4)
+    expect(
+      rawHeaders.filter((field) => /^(cache-control|payment-receipt|content-length)$/i.test(field)).length,
+    ).toBeLessThan(4)
     await until(() => gate.finished.length > 0)
     expect(gate.finished).toEqual([{ status, reached: 'all' }])
   })
@@ -104,7 +118,9 @@ describe('express: every way to answer', () => {
   test.each(Object.entries(bare))('without one: %s', async (_name, answer) => {
     const gate = fakeGate({ keeps: 10_000 })
     const app = express().get('/x', paid(gate), answer)
-    app.use((_error: unknown, _req: Request, res: Response, _next: unknown) => void res.status(500).send('handled'))
+    app.use(
+      (_error: unknown, _req: Request, res: Response, _next: unknown) => void res.status(500).send('handled'),
+    )
     const url = await listen(app)
     const { status, headers } = await call(url, '/x', { headers: asPaid })
     expect(status).toBeGreaterThan(299)
@@ -133,7 +149,11 @@ describe('express: every way to answer', () => {
     await until(() => gate.kept.length === 1)
     release()
     const { text, headers } = await answer
-    expect([text, headers['content-length'], late]).toEqual(['first', '5', [true, false, 'ERR_HTTP_HEADERS_SENT']])
+    expect([text, headers['content-length'], late]).toEqual([
+      'first',
+      '5',
+      [true, false, 'ERR_HTTP_HEADERS_SENT'],
+    ])
     expect(gate.kept).toHaveLength(1)
   })
 
@@ -155,7 +175,9 @@ describe('express: every way to answer', () => {
 
   test('a large answer that nobody reads is not complete', async () => {
     const gate = fakeGate()
-    const url = await listen(express().get('/x', paid(gate), (_req, res) => void res.end(Buffer.alloc(80_000_000))))
+    const url = await listen(
+      express().get('/x', paid(gate), (_req, res) => void res.end(Buffer.alloc(80_000_000))),
+    )
     const { socket, read } = await dial(url, 'GET /x HTTP/1.1\r\nx-paid: yes')
     await read('HTTP/1.1')
     socket.pause()
@@ -184,7 +206,11 @@ describe('express: mounting', () => {
       res.sendStatus(500)
     })
     const url = await listen(app)
-    const { status } = await call(url, '/x', { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"a":1}' })
+    const { status } = await call(url, '/x', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '{"a":1}',
+    })
     expect([status, told]).toEqual([500, expect.any(BodyError)])
     expect(String(told)).toMatch(/before the body parser.*express\.json\(\{ verify: mpp\.rawBody \}\)/)
     const empty = await call(url, '/x', { method: 'POST', headers: { 'content-type': 'application/json' } })
@@ -193,12 +219,21 @@ describe('express: mounting', () => {
 
   test('a gate before a body parser lets it parse', async () => {
     const app = express()
-    app.post('/x', paid(fakeGate({ limit: 1000 })), express.json(), (req, res) => void res.json(req.body ?? 'none'))
+    app.post(
+      '/x',
+      paid(fakeGate({ limit: 1000 })),
+      express.json(),
+      (req, res) => void res.json(req.body ?? 'none'),
+    )
     const url = await listen(app)
     const headers = { ...asPaid, 'content-type': 'application/json' }
     const { text } = await call(url, '/x', { method: 'POST', headers, body: '{"a":1}' })
     expect(text).toBe('{"a":1}')
-    const chunked = await call(url, '/x', { method: 'POST', headers, body: Readable.from([Buffer.from('{"a"'), Buffer.from(':2}')]) })
+    const chunked = await call(url, '/x', {
+      method: 'POST',
+      headers,
+      body: Readable.from([Buffer.from('{"a"'), Buffer.from(':2}')]),
+    })
     expect(chunked.text).toBe('{"a":2}')
     const empty = await call(url, '/x', { method: 'POST', headers, body: Readable.from([]) })
     expect(empty.text).toBe('{}')
@@ -208,9 +243,18 @@ describe('express: mounting', () => {
     const toy = toyMethod({ ledger: createToyLedger(), recipient: 'shop' })
     const mpp = createMpp({ realm: 'test', secret: 'x'.repeat(32), methods: [toy] })
     const app = express()
-    app.post('/x', express.json({ verify: mpp.rawBody }), mpp.charge({ amount: '1' }), (_req, res) => void res.json({}))
+    app.post(
+      '/x',
+      express.json({ verify: mpp.rawBody }),
+      mpp.charge({ amount: '1' }),
+      (_req, res) => void res.json({}),
+    )
     const url = await listen(app)
-    const { status, headers } = await call(url, '/x', { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{ "a": 1 }' })
+    const { status, headers } = await call(url, '/x', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '{ "a": 1 }',
+    })
     expect(status).toBe(402)
     expect(headers['www-authenticate']).toMatch(/^Payment .*digest="sha-256=:/)
     mpp.close()

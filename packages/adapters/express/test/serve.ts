@@ -11,11 +11,17 @@ export const serve: Serve = async ({ routes, onError }) => {
   const app = express()
   for (const { verb, path, gates, reply, started, tree, prefix = '/', parseFirst } of routes) {
     const router = express.Router()
-    if (parseFirst) router.use(express.text({ type: () => true, verify: (req, _res, bytes) => remember(req, bytes) }))
-    router[verb](tree ? `${path}{/*rest}` : path, ...gates.map(paid), express.text({ type: () => true, limit: '10mb' }), async (req, res) => {
-      await started()
-      await answer(reply, req, res)
-    })
+    if (parseFirst)
+      router.use(express.text({ type: () => true, verify: (req, _res, bytes) => remember(req, bytes) }))
+    router[verb](
+      tree ? `${path}{/*rest}` : path,
+      ...gates.map(paid),
+      express.text({ type: () => true, limit: '10mb' }),
+      async (req, res) => {
+        await started()
+        await answer(reply, req, res)
+      },
+    )
     app.use(prefix, router)
   }
   const handled: ErrorRequestHandler = (error, _req, res, next) => {
@@ -67,6 +73,10 @@ async function answer(reply: Reply, req: Request, res: Response): Promise<void> 
       return void res.json({ id, attempt, method, intent, payer, reference: receipt.reference, request })
     }
     case 'cookies':
-      return void res.cookie('a', '1', { path: '' }).append('set-cookie', 'b=2').set('cache-control', 'public, max-age=60').json({})
+      return void res
+        .cookie('a', '1', { path: '' })
+        .append('set-cookie', 'b=2')
+        .set('cache-control', 'public, max-age=60')
+        .json({})
   }
 }

@@ -6,8 +6,8 @@ import {
   peerOf,
   readBody,
   targetOf,
-  toResponse,
   waitUntilOf,
+  type Answer,
   type Beside,
   type Gate,
   type Incoming,
@@ -32,7 +32,7 @@ export function paid(gate: Gate): MiddlewareHandler {
     const request = new HonoIncoming(c)
     const opening = await gate(request)
     const decision = opening.kind === 'admit' ? await opening.admit() : opening
-    if (decision.kind === 'respond') return toResponse(decision.answer)
+    if (decision.kind === 'respond') return respond(c, decision.answer)
     // Handlers may take the raw request, for a proxy, instead of what Hono keeps of it.
     if (c.req.raw.bodyUsed && c.req.bodyCache.arrayBuffer)
       c.req.raw = new Request(c.req.raw, { body: await c.req.arrayBuffer() })
@@ -54,6 +54,17 @@ export function paid(gate: Gate): MiddlewareHandler {
 /** Makes gates for Hono: `app.use('/photos/*', mpp.charge({ amount: '0.01' }))`. */
 export const createMpp = adapter(paid)
 
+/** Through the context, so that headers which other middleware has set stay on the answer. */
+function respond(c: Context, { status, headers, body }: Answer): Response {
+  const fields: Record<string, string | string[]> = {}
+  for (const [name, value] of headers) {
+    const held = fields[name]
+    fields[name] = held === undefined ? value : [held, value].flat()
+  }
+  return c.newResponse(body as string | null, status as 200, fields)
+}
+
+// A class, because an object with getters costs more than the rest of an unpaid request together.
 class HonoIncoming implements Incoming {
   readonly method: string
   readonly target: string
@@ -95,7 +106,8 @@ class HonoIncoming implements Incoming {
     // A parsed form does not lead back to the bytes that came: its boundary would be another.
     if (cached === 'formData') throw new BodyError('consumed', CONSUMED)
     const bytes = await (cached === undefined ? readBody(req.raw, limit) : req.bytes())
-    if (bytes.length > limit) throw new BodyError('too-large', `The body is larger than ${String(limit)} bytes.`)
+    if (bytes.length > limit)
+      throw new BodyError('too-large', `The body is larger than ${String(limit)} bytes.`)
     // Hono keeps promises there, though its type names what they resolve to.
     if (cached === undefined) req.bodyCache.arrayBuffer = Promise.resolve(bytes.slice().buffer) as never
     return bytes

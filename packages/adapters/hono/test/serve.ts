@@ -35,7 +35,10 @@ export function mount({ routes, onError }: App): Hono {
 export const serve: Serve = async (app) => {
   const server = createAdaptorServer({ fetch: mount(app).fetch }).listen(0, '127.0.0.1')
   await once(server, 'listening')
-  return { url: `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`, close: () => close(server) }
+  return {
+    url: `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`,
+    close: () => close(server),
+  }
 }
 
 export async function close(server: ServerType): Promise<void> {
@@ -45,7 +48,8 @@ export async function close(server: ServerType): Promise<void> {
 }
 
 async function answer(reply: Reply, c: Context): Promise<Response> {
-  if ('headers' in reply) for (const [name, value] of reply.headers ?? []) c.header(name, value, { append: true })
+  if ('headers' in reply)
+    for (const [name, value] of reply.headers ?? []) c.header(name, value, { append: true })
   switch (reply.kind) {
     case 'json':
       return c.json(reply.body as object, (reply.status ?? 200) as 200)

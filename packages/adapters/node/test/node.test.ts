@@ -24,7 +24,11 @@ async function listen(handler: Handler): Promise<string> {
 }
 
 describe('send', () => {
-  const answer = (body: Answer['body'], headers: Answer['headers'] = []): Answer => ({ status: 402, headers, body })
+  const answer = (body: Answer['body'], headers: Answer['headers'] = []): Answer => ({
+    status: 402,
+    headers,
+    body,
+  })
 
   test('keeps the lines of a field apart', async () => {
     const lines: Answer['headers'] = [
@@ -39,7 +43,12 @@ describe('send', () => {
     })
     const { rawHeaders, headers, text } = await call(url, '/')
     expect(rawHeaders.filter((field) => field === 'www-authenticate')).toHaveLength(3)
-    expect([headers['x-mine'], headers['x-one'], headers['content-length'], text]).toEqual(['stays', '1', '4', 'body'])
+    expect([headers['x-mine'], headers['x-one'], headers['content-length'], text]).toEqual([
+      'stays',
+      '1',
+      '4',
+      'body',
+    ])
   })
 
   test.each([
@@ -84,7 +93,8 @@ describe('send', () => {
   })
 
   test('breaks the connection when a stream fails', async () => {
-    const failing = (): ReadableStream<Uint8Array> => new ReadableStream({ start: (controller) => controller.error(new Error('no')) })
+    const failing = (): ReadableStream<Uint8Array> =>
+      new ReadableStream({ start: (controller) => controller.error(new Error('no')) })
     const url = await listen((_req, res) => send(res, answer(failing())))
     await expect(call(url, '/')).rejects.toThrow()
   })
@@ -93,10 +103,13 @@ describe('send', () => {
 describe('incoming', () => {
   test('speaks of TLS where the socket is encrypted', async () => {
     const res = { destroyed: false } as ServerResponse
-    const shown = (socket: object): string => incoming({ method: 'GET', url: '/', rawHeaders: [], socket } as never, res).transport
+    const shown = (socket: object): string =>
+      incoming({ method: 'GET', url: '/', rawHeaders: [], socket } as never, res).transport
     expect(shown({ encrypted: true, remoteAddress: '203.0.113.1' })).toBe('tls')
-    for (const remoteAddress of ['127.0.0.1', '127.8.9.1', '::1', '::ffff:127.0.0.1']) expect(shown({ remoteAddress })).toBe('loopback')
-    for (const remoteAddress of ['10.0.0.1', '::ffff:10.0.0.1', '2001:db8::1', '1127.0.0.1', undefined]) expect(shown({ remoteAddress })).toBe('plain')
+    for (const remoteAddress of ['127.0.0.1', '127.8.9.1', '::1', '::ffff:127.0.0.1'])
+      expect(shown({ remoteAddress })).toBe('loopback')
+    for (const remoteAddress of ['10.0.0.1', '::ffff:10.0.0.1', '2001:db8::1', '1127.0.0.1', undefined])
+      expect(shown({ remoteAddress })).toBe('plain')
   })
 
   test('signal stays quiet when the answer is complete', async () => {
@@ -163,7 +176,11 @@ describe('readBody', () => {
     const seen: unknown[] = []
     const url = await listen(async (req, res) => {
       const first = await readBody(req, 10)
-      seen.push(first.length, (await readBody(req, 10)) === first, await readBody(req, 2).catch(({ reason }) => reason))
+      seen.push(
+        first.length,
+        (await readBody(req, 10)) === first,
+        await readBody(req, 2).catch(({ reason }) => reason),
+      )
       for await (const chunk of req) seen.push(String(chunk))
       seen.push((await readBody(req, 10)) === first)
       res.end()
@@ -257,7 +274,11 @@ describe('watch', () => {
       return got
     }
     expect((await ask({}))[':status']).toBe(402)
-    expect(await ask(paid)).toMatchObject({ ':status': 200, 'payment-receipt': 'receipt', 'cache-control': 'private' })
+    expect(await ask(paid)).toMatchObject({
+      ':status': 200,
+      'payment-receipt': 'receipt',
+      'cache-control': 'private',
+    })
     await until(() => gate.finished.length > 0)
     expect(gate.finished).toEqual([{ status: 200, reached: 'all' }])
     session.close()

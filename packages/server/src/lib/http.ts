@@ -2,7 +2,7 @@ import { formatReceipt, PaymentError, type Binding, type Entry, type OnceMethod 
 import { bodyFault, refusal } from './answer.ts'
 import { createAsking, EXPOSED } from './asking.ts'
 import { createCors, type Cors } from './cors.ts'
-import { createJudge, tokenOf } from './judging.ts'
+import { createJudge, Elsewhere, tokenOf } from './judging.ts'
 import type { Attempt, FaultPoint, Lifecycle, Verdict } from './lifecycle.ts'
 import type { Limiter } from './limits.ts'
 import type { CompiledPrice } from './price.ts'
@@ -85,6 +85,7 @@ export function createHttpGate(options: HttpOptions, price: CompiledPrice): Gate
       attempt = await judge(request, scope, token, peer)
     } catch (error) {
       if (error instanceof PaymentError) return ask(request, scope, error)
+      if (error instanceof Elsewhere) return elsewhere(request, scope, error)
       throw error
     }
     let entry: Entry | undefined
@@ -113,6 +114,7 @@ export function createHttpGate(options: HttpOptions, price: CompiledPrice): Gate
       decision = await settleAttempt(request, scope, await attempt)
     } catch (error) {
       if (error instanceof PaymentError) decision = await askAgain(request, scope, error)
+      else if (error instanceof Elsewhere) decision = await elsewhere(request, scope, error)
       else decision = respond(bodyFault(error))
     }
     if (decision.kind === 'respond') cors?.extend(request, decision.answer)
@@ -148,8 +150,15 @@ export function createHttpGate(options: HttpOptions, price: CompiledPrice): Gate
     }
   }
 
+  /** Not for this request. Where its money may have moved, a 402 would invite a second payment. */
+  async function elsewhere(request: Incoming, scope: string, error: Elsewhere): Promise<Respond> {
+    const { fault, quote, moved } = error
+    if (!moved && !(await lifecycle.isOpen(quote))) return askAgain(request, scope, fault)
+    return respond(refusal(409, `${fault.detail} Send it with the request that it was quoted for.`))
+  }
+
   /** A refused credential is answered with what the route asks now. */
-  async function askAgain(request: Incoming, scope: string, error: PaymentError): Promise<Decision> {
+  async function askAgain(request: Incoming, scope: string, error: PaymentError): Promise<Respond> {
     const opening = await ask(request, scope, error)
     if (opening.kind === 'respond') return opening
     // The route is free now, but this credential was refused for something else.
@@ -170,7 +179,9 @@ const PASSING = new Set([
   'te',
 ])
 
-function respond(answer: Answer): { kind: 'respond'; answer: Answer } {
+type Respond = { kind: 'respond'; answer: Answer }
+
+function respond(answer: Answer): Respond {
   return { kind: 'respond', answer }
 }
 

@@ -57,7 +57,8 @@ export function createJudge({ realm, binding, methods, limiter }: JudgeOptions, 
     try {
       return await inspect(request, scope, token, peer)
     } catch (error) {
-      if (error instanceof PaymentError && peer.remote !== undefined) limiter?.count(peer.remote)
+      if ((error instanceof PaymentError || error instanceof Elsewhere) && peer.remote !== undefined)
+        limiter?.count(peer.remote)
       throw error
     }
   }
@@ -67,10 +68,8 @@ export function createJudge({ realm, binding, methods, limiter }: JudgeOptions, 
     const { challenge } = credential
     const valid = binding.verify(challenge)
     if (!(typeof valid === 'boolean' ? valid : await valid)) invalid('This challenge was not issued here.')
-    const { quote, issued, expires } = await readScope(challenge, request, scope)
-    const digest = await digestOf(request, price)
-    if (digest !== challenge.digest)
-      throw new PaymentError('verification-failed', 'The request body is not the one that was quoted.')
+    const { quote, issued, expires, other } = await readScope(challenge, request, scope)
+    const fault = other ?? (await otherBody(challenge, request))
     const rail = rails.find(
       ({ method, intent }) => method === challenge.method && intent === challenge.intent,
     )
@@ -84,6 +83,7 @@ export function createJudge({ realm, binding, methods, limiter }: JudgeOptions, 
       quoted && quoted.text === challenge.request ? quoted.request : decodeRequest(challenge.request)
     const parsing = method.parse(credential.payload, challenge, decoded)
     const parsed = parsing instanceof Promise ? await parsing : parsing
+    if (fault) throw new Elsewhere(fault, quote, parsed.moved ?? method.moves === 'before')
     const idempotencyKey = request.headers.get('idempotency-key') ?? undefined
     if (idempotencyKey !== undefined && (idempotencyKey === '' || idempotencyKey.length > 255))
       throw new PaymentError('malformed-credential', 'The Idempotency-Key must have 1 to 255 characters.')
@@ -105,11 +105,16 @@ export function createJudge({ realm, binding, methods, limiter }: JudgeOptions, 
     }
   }
 
+  async function otherBody(challenge: Challenge, request: Incoming): Promise<PaymentError | undefined> {
+    if ((await digestOf(request, price)) === challenge.digest) return undefined
+    return new PaymentError('verification-failed', 'The request body is not the one that was quoted.')
+  }
+
   async function readScope(
     challenge: Challenge,
     request: Incoming,
     scope: string,
-  ): Promise<{ quote: string; issued: number; expires: number }> {
+  ): Promise<{ quote: string; issued: number; expires: number; other?: PaymentError }> {
     if (challenge.realm !== realm) invalid('This challenge belongs to another realm.')
     const opaque = challenge.opaque === undefined ? {} : decodeOpaque(challenge.opaque)
     const { _n: quote, _s: bound, _h: headers } = opaque
@@ -117,7 +122,13 @@ export function createJudge({ realm, binding, methods, limiter }: JudgeOptions, 
     const expires = challenge.expires === undefined ? undefined : parseTime(challenge.expires)
     if (quote === undefined || issued === undefined || expires === undefined)
       return invalid('This challenge was not issued here.')
-    if (bound !== scope) invalid('This challenge was issued for another request.')
+    const elsewhere = (detail: string) => ({
+      quote,
+      issued,
+      expires,
+      other: new PaymentError('invalid-challenge', detail),
+    })
+    if (bound !== scope) return elsewhere('This challenge was issued for another request.')
     if (
       headers !== undefined &&
       headers !==
@@ -126,11 +137,26 @@ export function createJudge({ realm, binding, methods, limiter }: JudgeOptions, 
           headers.split(',').map((item) => item.slice(0, item.indexOf('='))),
         ))
     )
-      invalid('This challenge was issued for other request headers.')
+      return elsewhere('This challenge was issued for other request headers.')
     return { quote, issued, expires }
   }
 }
 
 function invalid(detail: string): never {
   throw new PaymentError('invalid-challenge', detail)
+}
+
+/** A credential of ours that was quoted for another request than this. */
+export class Elsewhere extends Error {
+  readonly fault: PaymentError
+  readonly quote: string
+  /** It says that the money has moved already. */
+  readonly moved: boolean
+
+  constructor(fault: PaymentError, quote: string, moved: boolean) {
+    super(fault.detail)
+    this.fault = fault
+    this.quote = quote
+    this.moved = moved
+  }
 }

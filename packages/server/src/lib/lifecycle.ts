@@ -98,6 +98,8 @@ export interface LifecycleOptions {
 
 export interface Lifecycle {
   lookUp(quote: string): Promise<Entry | undefined>
+  /** Whether money of this quote may have moved, with nothing delivered for it yet. True when the store cannot say. */
+  isOpen(quote: string): Promise<boolean>
   admit(attempt: Attempt): Promise<Verdict>
   recovery: Recovery
 }
@@ -122,7 +124,17 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
   const recovery = createRecovery(options, stores)
   const stakeClaims = createClaims(options)
 
-  return { lookUp: (quote) => store.get(recordKey(realm, quote)), admit, recovery }
+  return { lookUp: (quote) => store.get(recordKey(realm, quote)), isOpen, admit, recovery }
+
+  async function isOpen(quote: string): Promise<boolean> {
+    try {
+      const entry = await store.get(recordKey(realm, quote))
+      return entry !== undefined && !['delivered', 'refunded'].includes(parseRecord(entry).state)
+    } catch (error) {
+      onError(error)
+      return true
+    }
+  }
 
   async function admit(attempt: Attempt): Promise<Verdict> {
     try {
@@ -227,9 +239,10 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
       return granted(hold)
     }
     await hold.write({ state: 'unclaimed', receipt }, false)
+    // Not 402: that would invite a second payment.
     return {
-      kind: 'refused',
-      code: 'invalid-challenge',
+      kind: 'conflict',
+      retry: false,
       detail: `The money has arrived (${receipt.reference}), but the challenge no longer holds. It is listed for the seller to return.`,
     }
   }

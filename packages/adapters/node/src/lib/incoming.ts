@@ -3,7 +3,11 @@ import { transportOf, type Incoming, type Transport } from '@mppkit/server'
 import { readBody } from './body.ts'
 
 /** Shows a Node request as the gate wants to see it. `target` is what the router matched, where that is not `req.url`. */
-export function incoming(req: IncomingMessage, res: ServerResponse, target: string = req.url ?? '/'): Incoming {
+export function incoming(
+  req: IncomingMessage,
+  res: ServerResponse,
+  target: string = req.url ?? '/',
+): Incoming {
   return new NodeIncoming(req, res, target)
 }
 

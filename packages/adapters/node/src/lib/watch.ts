@@ -12,7 +12,8 @@ export function watch(res: ServerResponse, grant: Grant): void {
   const { writeHead, write, end, flushHeaders } = res
   const { socket } = res.req
   // HTTP/2 sends the head with writeHead(), so it cannot be held back.
-  let phase: 'open' | 'streaming' | 'held' = grant.keeps > 0 && res.req.httpVersionMajor === 1 ? 'open' : 'streaming'
+  let phase: 'open' | 'streaming' | 'held' =
+    grant.keeps > 0 && res.req.httpVersionMajor === 1 ? 'open' : 'streaming'
   let started = false
   let reported = false
 
@@ -112,7 +113,9 @@ function setAll(res: ServerResponse, inline: Inline): void {
   for (const [name, value] of pairs) res.appendHeader(name, value as string)
 }
 
-function pairsOf(list: OutgoingHttpHeader[] | [string, OutgoingHttpHeader][]): [string, OutgoingHttpHeader][] {
+function pairsOf(
+  list: OutgoingHttpHeader[] | [string, OutgoingHttpHeader][],
+): [string, OutgoingHttpHeader][] {
   if (Array.isArray(list[0])) return list as [string, OutgoingHttpHeader][]
   const pairs: [string, OutgoingHttpHeader][] = []
   for (let i = 0; i < list.length; i += 2) pairs.push([String(list[i]), list[i + 1] as OutgoingHttpHeader])

@@ -15,7 +15,11 @@ export interface SeamOptions {
  * What an adapter owes the seam, asked with a gate that has no server behind it. The whole of the protocol is asked by
  * `testAdapter`; here is only what a real gate would hide.
  */
-export function askSeam(name: string, serve: Serve, { normalises = false, blind = false }: SeamOptions = {}): void {
+export function askSeam(
+  name: string,
+  serve: Serve,
+  { normalises = false, blind = false }: SeamOptions = {},
+): void {
   let open: Served | undefined
   let errors: unknown[] = []
   let starts = 0
@@ -72,7 +76,12 @@ export function askSeam(name: string, serve: Serve, { normalises = false, blind 
     test('passes freely where the gate asks for nothing', async () => {
       const { url, gate } = await start(json)
       const { status, headers } = await call(url, '/x', { headers: { 'x-free': '1' } })
-      expect([status, headers['payment-receipt'], headers['cache-control'], starts]).toEqual([200, undefined, undefined, 1])
+      expect([status, headers['payment-receipt'], headers['cache-control'], starts]).toEqual([
+        200,
+        undefined,
+        undefined,
+        1,
+      ])
       expect(gate.finished).toEqual([])
     })
   })
@@ -105,18 +114,17 @@ export function askSeam(name: string, serve: Serve, { normalises = false, blind 
       { kind: 'stream', chunks },
       { kind: 'cookies' },
     ]
-    test.each(good.map((reply) => [`${reply.kind} ${'status' in reply ? String(reply.status) : ''}`, reply] as const))(
-      'carries what the grant gives: %s',
-      async (_kind, reply) => {
-        const { url, gate } = await start(reply)
-        const { status, headers } = await call(url, '/x', { headers: paid })
-        expect(status).toBeLessThan(300)
-        expect([headers['payment-receipt'], headers['cache-control']]).toEqual(['receipt', 'private'])
-        if (reply.kind === 'cookies') expect(headers['set-cookie']).toEqual(['a=1', 'b=2'])
-        await until(() => gate.finished.length > 0)
-        expect(gate.finished).toEqual([{ status, reached: 'all' }])
-      },
-    )
+    test.each(
+      good.map((reply) => [`${reply.kind} ${'status' in reply ? String(reply.status) : ''}`, reply] as const),
+    )('carries what the grant gives: %s', async (_kind, reply) => {
+      const { url, gate } = await start(reply)
+      const { status, headers } = await call(url, '/x', { headers: paid })
+      expect(status).toBeLessThan(300)
+      expect([headers['payment-receipt'], headers['cache-control']]).toEqual(['receipt', 'private'])
+      if (reply.kind === 'cookies') expect(headers['set-cookie']).toEqual(['a=1', 'b=2'])
+      await until(() => gate.finished.length > 0)
+      expect(gate.finished).toEqual([{ status, reached: 'all' }])
+    })
 
     const other: Reply[] = [
       { kind: 'json', body: {}, status: 404 },
@@ -125,18 +133,19 @@ export function askSeam(name: string, serve: Serve, { normalises = false, blind 
       { kind: 'empty', status: 304 },
       { kind: 'throw' },
     ]
-    test.each(other.map((reply) => [`${reply.kind} ${'status' in reply ? String(reply.status) : ''}`, reply] as const))(
-      'carries no receipt: %s',
-      async (_kind, reply) => {
-        const { url, gate } = await start(reply)
-        const { status, headers } = await call(url, '/x', { headers: paid })
-        expect(status).toBeGreaterThan(299)
-        expect([headers['payment-receipt'], headers['cache-control']]).toEqual([undefined, 'no-store'])
-        await until(() => gate.finished.length > 0)
-        expect(gate.finished).toEqual([{ status, reached: 'all' }])
-        if (reply.kind === 'throw') expect(errors).toHaveLength(1)
-      },
-    )
+    test.each(
+      other.map(
+        (reply) => [`${reply.kind} ${'status' in reply ? String(reply.status) : ''}`, reply] as const,
+      ),
+    )('carries no receipt: %s', async (_kind, reply) => {
+      const { url, gate } = await start(reply)
+      const { status, headers } = await call(url, '/x', { headers: paid })
+      expect(status).toBeGreaterThan(299)
+      expect([headers['payment-receipt'], headers['cache-control']]).toEqual([undefined, 'no-store'])
+      await until(() => gate.finished.length > 0)
+      expect(gate.finished).toEqual([{ status, reached: 'all' }])
+      if (reply.kind === 'throw') expect(errors).toHaveLength(1)
+    })
 
     test('streams: its first byte leaves before its last is made', async () => {
       let release = (): void => undefined
@@ -222,7 +231,10 @@ export function askSeam(name: string, serve: Serve, { normalises = false, blind 
     test('an answer in one piece is kept before its first byte', async () => {
       let release = (): void => undefined
       const keeping = (): Promise<void> => new Promise((resolve) => (release = resolve))
-      const { url, gate } = await start({ kind: 'json', body: { ok: true }, headers: [['x-mine', '1']] }, { gate: { keeps: 1000, keeping } })
+      const { url, gate } = await start(
+        { kind: 'json', body: { ok: true }, headers: [['x-mine', '1']] },
+        { gate: { keeps: 1000, keeping } },
+      )
       let answered = false
       const answer = call(url, '/x', { headers: paid }).finally(() => (answered = true))
       await until(() => gate.kept.length === 1)
@@ -250,7 +262,10 @@ export function askSeam(name: string, serve: Serve, { normalises = false, blind 
     })
 
     test('an answer without content is kept', async () => {
-      const { url, gate } = await start({ kind: 'redirect', to: '/elsewhere', status: 303 }, { gate: { keeps: 1000 } })
+      const { url, gate } = await start(
+        { kind: 'redirect', to: '/elsewhere', status: 303 },
+        { gate: { keeps: 1000 } },
+      )
       const { status, headers } = await call(url, '/x', { headers: paid })
       expect([status, headers['location']]).toEqual([303, '/elsewhere'])
       expect(gate.kept[0]?.headers).toContainEqual(['location', '/elsewhere'])
@@ -296,7 +311,13 @@ export function askSeam(name: string, serve: Serve, { normalises = false, blind 
         await pause(5)
       }
     }
-    const bodies = { whole: text, small: '{}', chunked: pieces(), 'chunked small': [Buffer.from('{}')], empty: '' }
+    const bodies = {
+      whole: text,
+      small: '{}',
+      chunked: pieces(),
+      'chunked small': [Buffer.from('{}')],
+      empty: '',
+    }
     test.each(Object.entries(bodies))('is given back: %s', async (kind, body) => {
       const { url, gate } = await start({ kind: 'echo' }, { gate: { limit: 1_000_000 } })
       const agent = new Agent({ keepAlive: true, maxSockets: 1 })

@@ -1,4 +1,12 @@
-import { BodyError, type Answer, type Gate, type Incoming, type Kept, type Outcome, type Payment } from '@mppkit/server'
+import {
+  BodyError,
+  type Answer,
+  type Gate,
+  type Incoming,
+  type Kept,
+  type Outcome,
+  type Payment,
+} from '@mppkit/server'
 
 /** A gate without a server behind it: whoever sends `x-paid` has paid. */
 export interface FakeGate extends Gate {
@@ -23,7 +31,13 @@ export const UNPAID = '{"title":"Pay first"}'
 const STATUS = { 'too-large': 413, 'too-slow': 408, broken: 400 }
 
 export function fakeGate(options: FakeOptions = {}): FakeGate {
-  const gate = Object.assign(open, { offers: [], shown: [] as Incoming[], bodies: [] as Uint8Array[], kept: [] as Kept[], finished: [] as Outcome[] })
+  const gate = Object.assign(open, {
+    offers: [],
+    shown: [] as Incoming[],
+    bodies: [] as Uint8Array[],
+    kept: [] as Kept[],
+    finished: [] as Outcome[],
+  })
   return gate
 
   async function open(request: Incoming): ReturnType<Gate> {
@@ -58,13 +72,22 @@ export function fakeGate(options: FakeOptions = {}): FakeGate {
 }
 
 function headers(status: number): [string, string][] {
-  return status < 300 ? [['payment-receipt', 'receipt'], ['cache-control', 'private']] : [['cache-control', 'no-store']]
+  return status < 300
+    ? [
+        ['payment-receipt', 'receipt'],
+        ['cache-control', 'private'],
+      ]
+    : [['cache-control', 'no-store']]
 }
 
 function unpaid(): Answer {
   return {
     status: 402,
-    headers: [['www-authenticate', 'Payment id="a"'], ['www-authenticate', 'Payment id="b"'], ['cache-control', 'no-store']],
+    headers: [
+      ['www-authenticate', 'Payment id="a"'],
+      ['www-authenticate', 'Payment id="b"'],
+      ['cache-control', 'no-store'],
+    ],
     body: UNPAID,
   }
 }

@@ -16,18 +16,25 @@ export interface Call {
 }
 
 /** One request, sent as it is written: no normalising, no redirects, no decoding. */
-export function call(url: string, path: string, { method = 'GET', headers = {}, body, agent }: Call = {}): Promise<Reply> {
+export function call(
+  url: string,
+  path: string,
+  { method = 'GET', headers = {}, body, agent }: Call = {},
+): Promise<Reply> {
   return new Promise((resolve, reject) => {
     const { hostname, port } = new URL(url)
-    const outgoing = request({ hostname, port, path, method, headers, ...(agent ? { agent } : { agent: false }) }, (incoming) => {
-      const chunks: Buffer[] = []
-      incoming.on('data', (chunk: Buffer) => chunks.push(chunk))
-      incoming.on('error', reject)
-      incoming.on('end', () => {
-        const { statusCode: status = 0, headers: got, rawHeaders } = incoming
-        resolve({ status, headers: got, rawHeaders, text: Buffer.concat(chunks).toString() })
-      })
-    })
+    const outgoing = request(
+      { hostname, port, path, method, headers, ...(agent ? { agent } : { agent: false }) },
+      (incoming) => {
+        const chunks: Buffer[] = []
+        incoming.on('data', (chunk: Buffer) => chunks.push(chunk))
+        incoming.on('error', reject)
+        incoming.on('end', () => {
+          const { statusCode: status = 0, headers: got, rawHeaders } = incoming
+          resolve({ status, headers: got, rawHeaders, text: Buffer.concat(chunks).toString() })
+        })
+      },
+    )
     outgoing.on('error', reject)
     if (body === undefined || typeof body === 'string' || body instanceof Uint8Array) outgoing.end(body)
     else void feed(outgoing, body)
@@ -38,7 +45,8 @@ async function feed(outgoing: ClientRequest, body: AsyncIterable<Uint8Array>): P
   const closed = new Promise((resolve) => outgoing.once('close', resolve))
   for await (const chunk of body) {
     if (outgoing.destroyed) return
-    if (!outgoing.write(chunk)) await Promise.race([new Promise((resolve) => outgoing.once('drain', resolve)), closed])
+    if (!outgoing.write(chunk))
+      await Promise.race([new Promise((resolve) => outgoing.once('drain', resolve)), closed])
   }
   outgoing.end()
 }
@@ -46,7 +54,10 @@ async function feed(outgoing: ClientRequest, body: AsyncIterable<Uint8Array>): P
 export const paid = { 'x-paid': 'yes' }
 
 /** A raw connection that has sent its request's head; `read` resolves when the text has come. */
-export async function dial(url: string, head: string): Promise<{ socket: Socket; read(text: string): Promise<string> }> {
+export async function dial(
+  url: string,
+  head: string,
+): Promise<{ socket: Socket; read(text: string): Promise<string> }> {
   const socket = connect(Number(new URL(url).port), '127.0.0.1')
   let got = ''
   let check = (): void => undefined
