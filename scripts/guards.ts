@@ -19,7 +19,7 @@ import { fileURLToPath } from 'node:url'
 import { identity, transaction, transfers } from './guards/payment.ts'
 import { fates, sponsor } from './guards/sponsor.ts'
 import { elsewhere, server } from './guards/server.ts'
-import { rowOf, type Edit, type Guard } from './guards/types.ts'
+import { rowOf, type Guard } from './guards/types.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const rows = [...Array.from({ length: 27 }, (_, i) => `A-${String(i + 1).padStart(2, '0')}`), 'A-57', 'A-58']
@@ -61,10 +61,9 @@ const lanes = Array.from({ length: Math.min(guards.length, 4, availableParalleli
 await checkGreen(lanes[0]!)
 console.log(`${guards.length} guards, their tests are green; now without each of them:\n`)
 const proven = await proveAll(lanes)
-for (const { row, reason } of wanted.length === 0 ? elsewhere : []) console.log(`${row}  elsewhere: ${reason}`)
-console.log(
-  `\n${guards.length} guards, ${proven} proven (${((Date.now() - started) / 1000).toFixed(0)} s)`,
-)
+for (const { row, reason } of wanted.length === 0 ? elsewhere : [])
+  console.log(`${row}  elsewhere: ${reason}`)
+console.log(`\n${guards.length} guards, ${proven} proven (${((Date.now() - started) / 1000).toFixed(0)} s)`)
 process.exit(proven === guards.length ? 0 : 1)
 
 /** The list itself: no id twice, no row without a guard, each text exactly once, and in a rail's file the row is named beside it. */
@@ -74,7 +73,7 @@ function checkData(): void {
   for (const guard of all) {
     if (seen.has(guard.id)) faults.push(`${guard.id} stands here twice`)
     seen.add(guard.id)
-    for (const { file, find } of editsOf(guard)) {
+    for (const { file, find } of guard.edits) {
       const parts = readFileSync(join(root, file), 'utf8').split(find)
       if (parts.length !== 2) faults.push(`${guard.id}: ${file} holds ${parts.length - 1} times: ${find}`)
       else if (file.includes('/methods/') && !isNamed(parts[0]!, find, parts[1]!, rowOf(guard.id)))
@@ -96,10 +95,6 @@ function isNamed(before: string, find: string, after: string, row: string): bool
   let above = ''
   while (/^\s*(?:\/\/|\/?\*)/.test(lines.at(-1) ?? '')) above += lines.pop()
   return (own + above).includes(row)
-}
-
-function editsOf({ edits }: Guard): readonly Edit[] {
-  return edits
 }
 
 /** Packages with links of their own, so that what imports a sibling gets the copy of it. */
@@ -180,14 +175,20 @@ async function prove(guard: Guard, lane: string): Promise<Outcome> {
   const kept = new Map<string, string>()
   let result: { report: Report | undefined; output: string }
   try {
-    for (const { file, find, replace } of editsOf(guard)) {
+    for (const { file, find, replace } of guard.edits) {
       const path = join(lane, file)
       const text = readFileSync(path, 'utf8')
       if (!kept.has(path)) kept.set(path, text)
       if (text.split(find).length !== 2) throw new Error(`${file} does not hold exactly once: ${find}`)
-      writeFileSync(path, text.replace(find, () => replace))
+      writeFileSync(
+        path,
+        text.replace(find, () => replace),
+      )
     }
-    result = await vitest(lane, [guard.test.file], [guard.test.name], 60_000, ['--bail=1', '--testTimeout=8000'])
+    result = await vitest(lane, [guard.test.file], [guard.test.name], 60_000, [
+      '--bail=1',
+      '--testTimeout=8000',
+    ])
   } finally {
     for (const [path, text] of kept) writeFileSync(path, text)
   }
@@ -201,13 +202,17 @@ async function prove(guard: Guard, lane: string): Promise<Outcome> {
   }
   const [why = ''] = (failed.failureMessages?.[0] ?? '').split('\n    at ')
   // What was cut out badly fails as well.
-  const broken = /^(?:ReferenceError|SyntaxError)|is not (?:defined|a function|iterable)|of undefined/.test(why)
+  const broken = /^(?:ReferenceError|SyntaxError)|is not (?:defined|a function|iterable)|of undefined/.test(
+    why,
+  )
   return { end: broken ? 'broken' : 'red', why: why.replace(/\s+/g, ' ').slice(0, 300), seconds }
 }
 
 function testsOf({ test }: Guard, lane: string, report: Report | undefined) {
   const file = report?.testResults.find(({ name }) => relative(lane, name).split(sep).join('/') === test.file)
-  return (file?.assertionResults ?? []).filter(({ fullName, status }) => fullName.includes(test.name) && status !== 'skipped')
+  return (file?.assertionResults ?? []).filter(
+    ({ fullName, status }) => fullName.includes(test.name) && status !== 'skipped',
+  )
 }
 
 /** One run in the lane, ended if it takes too long. No report: nothing could be run. */
@@ -224,7 +229,10 @@ function vitest(
   const program = join(dirname(realpathSync(join(root, 'node_modules/vitest/package.json'))), 'vitest.mjs')
   const args = ['run', ...files, '-t', pattern, '--reporter=json', `--outputFile=${target}`, ...flags]
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, [program, ...args], { cwd: lane, env: { ...process.env, NO_COLOR: '1' } })
+    const child = spawn(process.execPath, [program, ...args], {
+      cwd: lane,
+      env: { ...process.env, NO_COLOR: '1' },
+    })
     let output = ''
     for (const stream of [child.stdout, child.stderr])
       stream.on('data', (chunk: Buffer) => (output = (output + chunk.toString()).slice(-20_000)))

@@ -21,23 +21,26 @@ export interface Elsewhere {
   reason: string
 }
 
-/** Guards in one file, written short: id, what, find, replace, test file, test name, further edits. */
-export type Line = readonly [
-  id: string,
-  what: string,
-  find: string,
-  replace: string,
-  test: string,
-  name: string,
-  also?: Edit,
-]
+/** A guard as its list writes it: its file and its package are said once, for all of them. */
+export interface Line {
+  id: string
+  what: string
+  find: string
+  replace: string
+  /** Name of the test file. */
+  in: string
+  /** A part of the test's name. */
+  test: string
+  also?: Edit
+}
 
+/** The guards that stand in one file of a package. */
 export function guardsIn(folder: string, file: string, lines: readonly Line[]): Guard[] {
-  return lines.map(([id, what, find, replace, test, name, also]) => ({
+  return lines.map(({ id, what, find, replace, in: suite, test, also }) => ({
     id,
     what,
     edits: [{ file: `${folder}/src/lib/${file}`, find, replace }, ...(also ? [also] : [])],
-    test: { file: `${folder}/test/${test}.test.ts`, name },
+    test: { file: `${folder}/test/${suite}.test.ts`, name: test },
   }))
 }
 

@@ -1,19 +1,8 @@
 export { adapter, ledger, type Ledger, type Mpp } from './lib/adapter.ts'
 export { toResponse } from './lib/answer.ts'
 export type { Cors } from './lib/cors.ts'
-export {
-  createMpp,
-  deliver,
-  paid,
-  payment,
-  peerOf,
-  readBody,
-  targetOf,
-  transportOf,
-  waitUntilOf,
-  type Beside,
-  type FetchHandler,
-} from './lib/fetch.ts'
+export { deliver } from './lib/deliver.ts'
+export { createMpp, paid, payment, type FetchHandler } from './lib/fetch.ts'
 export { createGates, type Gates, type MppOptions } from './lib/gates.ts'
 export type { FaultPoint } from './lib/lifecycle.ts'
 export { memoryStore } from './lib/memory-store.ts'
@@ -33,3 +22,4 @@ export {
   type Transport,
 } from './lib/seam.ts'
 export type { TrustProxy } from './lib/trust.ts'
+export { peerOf, readBody, targetOf, transportOf, waitUntilOf, type Beside } from './lib/web.ts'

@@ -120,6 +120,25 @@ export function disconnectQuestions({
     },
   )
 
+  const elsewhere = route('/delivery/elsewhere', { kind: 'text', body: 'other' }, options)
+  ask(
+    'paid-elsewhere',
+    ['CORE-059', 'CORE-066'],
+    'what was paid but not delivered buys nothing elsewhere, and stays good here',
+    async () => {
+      const paid = await credential(throwing)
+      throwing.onStart = () => {
+        throw new Error('not yet')
+      }
+      expect((await send(withCredential(throwing, paid))).status).toBe(500)
+      throwing.onStart = undefined
+      const got = await insist(withCredential(elsewhere, paid))
+      expect([got.status, got.get('retry-after'), got.get('www-authenticate')]).toEqual([409, null, null])
+      expect(elsewhere.starts).toBe(0)
+      expectPaid(await insist(withCredential(throwing, paid)))
+    },
+  )
+
   const hopeless = route('/delivery/hopeless', { kind: 'throw' }, options)
   ask(
     'redeem-ends',

@@ -13,7 +13,7 @@ import { toyWallet } from './toy-wallet.ts'
 import { toyMethod } from './toy.ts'
 
 /** Rails on which the money has moved before the credential arrives. */
-export function pushQuestions({ ask, gates, insist, ledger, quote, route, send }: Bench): void {
+export function pushQuestions({ ask, gates, insist, ledger, quote, route, send, store }: Bench): void {
   let offset = 0
   let behind = 0
   const method = toyMethod({ ledger, name: 'push', recipient: 'shop', moves: 'before' })
@@ -99,6 +99,24 @@ export function pushQuestions({ ask, gates, insist, ledger, quote, route, send }
         offset = 0
       }
       expect(content.starts).toBe(starts)
+    },
+  )
+
+  const other = route('/push/other', { kind: 'text', body: 'other' }, { with: timed })
+  ask(
+    'push-elsewhere',
+    ['CORE-066', 'CORE-059'],
+    'money that was moved for another request buys nothing here, invites no second payment, and stays good there',
+    async () => {
+      const [challenge] = await quote(content)
+      const paid = await alice.pay(challenge!)
+      const writes = store.written.length
+      for (const raw of [{ target: other.target }, { target: `${content.target}?x` }]) {
+        const got = await send(withCredential(raw, paid))
+        expect([got.status, got.get('retry-after'), got.get('www-authenticate')]).toEqual([409, null, null])
+      }
+      expect([other.starts, store.written.length]).toEqual([0, writes])
+      expectPaid(await send(withCredential(content, paid)))
     },
   )
 

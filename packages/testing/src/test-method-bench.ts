@@ -126,7 +126,7 @@ function contextFor(rail: RailUnderTest, challenge: Challenge, request: JsonObje
     challenge,
     request,
     issued,
-    now: () => current().now(),
+    now: () => rail.now(),
     signal,
     store: memoryStore(),
     onError: () => {},

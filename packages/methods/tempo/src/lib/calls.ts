@@ -34,10 +34,12 @@ export function transferCall(currency: Hex, leg: Leg): { to: Hex; data: Hex } {
 export function readCalls(calls: readonly Call[], currency: Hex): Transfer[] | undefined {
   const found: Transfer[] = []
   for (const { to, data, value } of calls) {
+    // A-03
     if (to === undefined || data === undefined || value || lower(to) !== currency) return undefined
     const match = /^(0x[0-9a-f]{8})0{24}([0-9a-f]{40})([0-9a-f]{64})([0-9a-f]{64})?$/.exec(data)
     if (!match) return undefined
     const [, selector, recipient, amount, memo] = match
+    // A-16
     if (selector !== (memo === undefined ? transfer : transferWithMemo)) return undefined
     const made: Transfer = { recipient: `0x${recipient!}`, amount: BigInt(`0x${amount!}`) }
     if (memo !== undefined) made.memo = `0x${memo}`

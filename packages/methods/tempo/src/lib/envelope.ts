@@ -39,6 +39,7 @@ const maxDigits = 16_384
  * `verification-failed` for a signature that is not the sender's.
  */
 export async function openTransaction(text: unknown): Promise<SignedTransaction> {
+  // A-07
   if (typeof text !== 'string' || text.length > maxDigits || !/^0x(?:[0-9a-f]{2})+$/.test(text)) {
     malformed('signature is not a transaction in lower-case hex')
   }
@@ -48,11 +49,12 @@ export async function openTransaction(text: unknown): Promise<SignedTransaction>
   const tools = await heavy()
   const { signature, ...envelope } = decode(bytes, tools)
   if (!signature) malformed('the transaction is not signed')
-  // A 0x78 envelope names a sender; anyone can write that, so it must be the one that signed. Of a 0x76 envelope the decoder recovers it.
+  // A-14. A 0x78 envelope names a sender; anyone can write that, so it must be the one that signed. Of a 0x76 envelope the decoder recovers it.
   const named = bytes.startsWith('0x78')
   const { Envelope, Hex, keccak } = tools
   const covered = Envelope.encodeForSigning(envelope)
   const signer = readSignature(signature, keccak(covered), tools, named ? undefined : envelope.from)
+  // A-14
   if (named && lower(envelope.from ?? '') !== signer.account) {
     throw new PaymentError('verification-failed', 'The transaction names a sender that did not sign it.')
   }
@@ -62,6 +64,7 @@ export async function openTransaction(text: unknown): Promise<SignedTransaction>
     ...(signer.accessKey === undefined ? undefined : { accessKey: signer.accessKey }),
     open: envelope.feePayerSignature === null,
     hash: keccak(bytes),
+    // A-07
     id: keccak(Hex.concat(covered, signer.account)),
     bytes: new Sealed(bytes),
     signature: new Sealed(signature),
@@ -81,6 +84,7 @@ function decode(bytes: Hex, { Envelope }: Heavy): TxEnvelopeTempo {
     // The library's message quotes the transaction.
     malformed('the transaction cannot be decoded')
   }
+  // A-07
   if (again !== bytes) malformed('the transaction is not in canonical form')
   return envelope
 }

@@ -26,9 +26,11 @@ export function createFailures(allowed: number): Failures {
   }
 
   return {
+    //
     tooMany: (sender, now) => recent(sender, now).length >= allowed,
     begin(sender) {
       const count = open.get(sender) ?? 0
+      //
       if (count >= maxOpen) return undefined
       open.set(sender, count + 1)
       return () => {

@@ -23,6 +23,7 @@ export function readKey(returned: unknown, key: Hex, now: number): boolean {
   const [known, expiry, revoked] = [1, 2, 4].map((n) => returnedWord(returned, n))
   if (known === undefined || expiry === undefined || revoked === undefined)
     throw new Error('the node did not tell of an access key')
+  //
   return known === BigInt(key) && expiry > BigInt(now) && revoked === 0n
 }
 
@@ -41,6 +42,7 @@ export function bringsKey(
   if (!consent) return false
   const { address, chainId, expiry, signature } = consent
   const signer = signature && readSignature(signature, tools.Keys.getSignPayload(consent), tools)
+  //
   const good =
     signer?.account === account &&
     signer.accessKey === undefined &&

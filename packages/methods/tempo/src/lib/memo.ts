@@ -32,6 +32,7 @@ export function memoOf(
 ): (memo: Hex) => boolean {
   const mine = formatMemo(bound, hash)
   const [start, end] = [mine.slice(0, 32), mine.slice(52)]
+  //
   return (memo) => memo.length === 66 && memo.startsWith(start) && memo.endsWith(end)
 }
 

@@ -22,6 +22,7 @@ export function proofHash(form: 'v3' | 'draft', identity: Identity, { Hex, kecca
       hashText('EIP712Domain(string name,string version,uint256 chainId)'),
       hashText('MPP'),
       hashText(form === 'v3' ? '3' : '1'),
+      //
       number(chainId),
     ),
   )
@@ -30,9 +31,12 @@ export function proofHash(form: 'v3' | 'draft', identity: Identity, { Hex, kecca
       ? Hex.concat(
           hashText('Proof(address account,string challengeId,string realm)'),
           Hex.padLeft(account, 32),
+          //
           hashText(challengeId),
+          //
           hashText(realm),
         )
-      : Hex.concat(hashText('Proof(string challengeId)'), hashText(challengeId))
+      :
+        Hex.concat(hashText('Proof(string challengeId)'), hashText(challengeId))
   return keccak(Hex.concat('0x1901', domain, keccak(message)))
 }

@@ -33,6 +33,7 @@ export class RpcError extends Error {
  */
 export function createRpc(url: string, timeout: number): Rpc {
   return async (method, params, options = {}) => {
+    //
     const deadline = AbortSignal.timeout(Math.min(options.timeout ?? timeout, timeout))
     const signal = options.signal ? AbortSignal.any([options.signal, deadline]) : deadline
     let response: Response

@@ -67,12 +67,13 @@ export function createSettlement(rpc: Rpc): Settlement {
       const mined = canWait ? await sendAndWait(bytes, hash, signal) : undefined
       return mined ?? (await sendAndPoll(bytes, hash, signal))
     } catch (error) {
-      // The node may have taken the bytes and lost the answer, or may know them from before: only the receipt tells.
+      // The node may have taken the bytes and lost the answer, or may know them from before: only the receipt tells.
       const mined = await rpc('eth_getTransactionReceipt', [hash], {
         ...within(signal),
         timeout: 3000,
       }).catch(() => null)
       const found = readReceipt(mined, hash)
+      //
       if (found) return found
       throw error
     }
@@ -126,8 +127,9 @@ export function createSettlement(rpc: Rpc): Settlement {
   ): Promise<Outcome> {
     const mined = await firstReceipt(hashes, signal)
     if (mined) return mined
+    //
     if (validBefore === undefined || !(await isOver(validBefore, now, signal))) return 'unknown'
-    // It may have been mined between the two looks.
+    // It may have been mined between the two looks.
     return (await firstReceipt(hashes, signal)) ?? 'never'
   }
 
@@ -155,6 +157,7 @@ export function createSettlement(rpc: Rpc): Settlement {
   /** Whether the chain's own clock has passed the end of a window; ours only decides whether to ask. */
   async function isOver(validBefore: number, now: number, signal?: AbortSignal): Promise<boolean> {
     if (now <= validBefore) return false
+    //
     return (await blockTime('latest', signal)) >= validBefore + margin
   }
 
@@ -195,6 +198,7 @@ function topicOf(address: Hex): Hex {
 function readReceipt(value: unknown, hash: Hex): MinedTransaction | undefined {
   if (typeof value !== 'object' || value === null) return undefined
   const { transactionHash, status, from, blockNumber, logs } = value as Partial<MinedTransaction>
+  //
   if (typeof transactionHash !== 'string' || lower(transactionHash) !== hash) return undefined
   if (status !== '0x1' && status !== '0x0') return undefined
   if (typeof from !== 'string' || typeof blockNumber !== 'string' || !Array.isArray(logs)) return undefined

@@ -21,9 +21,10 @@ export function readSignature(
   tools: Heavy,
   recovered?: Hex,
 ): Signer {
+  //
   if (signature.type === 'multisig') fail('Multisig accounts cannot be verified yet')
   if (signature.type !== 'keychain') return { account: primitive(signature, hash, tools, recovered) }
-  // Version 1 does not bind the key's signature to the account: it could be moved to another account of the same key.
+  // Version 1 does not bind the key's signature to the account: it could be moved to another account of the same key.
   if (signature.version !== 'v2')
     fail('The access key signature is of a version that does not name its account')
   if (signature.inner.type === 'keychain' || signature.inner.type === 'multisig')
@@ -38,12 +39,13 @@ const halfOrder = 0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b
 
 function primitive(signature: SignatureEnvelope, payload: Hex, { Signatures }: Heavy, recovered?: Hex): Hex {
   let address: Hex | undefined
+  //
   if (signature.type === 'secp256k1' && signature.signature.s > halfOrder)
     fail('The signature is not in its lower form')
   if (signature.type === 'secp256k1' && recovered !== undefined) return lower(recovered)
   try {
     const claimed = Signatures.extractAddress({ payload, signature })
-    // Recovery is the proof; the other kinds have to be checked.
+    // Recovery is the proof; the other kinds have to be checked.
     const proven =
       signature.type === 'secp256k1' || Signatures.verify(signature, { address: claimed, payload })
     if (proven) address = lower(claimed)

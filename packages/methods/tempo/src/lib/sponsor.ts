@@ -60,19 +60,26 @@ export function createSponsor(options: Sponsor, chainId: number): Sponsoring {
   function check(signed: SignedTransaction, legs: number, now: number): void {
     const { envelope, open, sender } = signed
     const { gas = 0n, maxFeePerGas: price = 0n, maxPriorityFeePerGas: tip = 0n } = envelope
+    // A-23
     if (!open || envelope.feeToken !== undefined)
       decline('it does not leave fee token and fee payer to the server')
-    // Everything that costs without paying: each was seen to multiply the fee.
+    // A-17, A-18, A-19. Everything that costs without paying: each was seen to multiply the fee.
     if (envelope.keyAuthorization || envelope.authorizationList?.length || envelope.accessList?.length)
       decline('it does more than pay')
+    // A-16
     if (envelope.calls.length !== legs) decline('it makes other calls than the transfers')
+    // A-20
     if (envelope.nonceKey !== expiring)
       decline('its nonce is not the expiring one, so that each lane would cost anew')
+    // A-21
     if (gas === 0n || gas > (maxGas ?? 1_000_000n + 300_000n * BigInt(legs)))
       decline('its gas limit is missing or too high')
+    // A-15
     if (price === 0n || price > maxFeePerGas || tip > maxTip) decline('its gas price is missing or too high')
+    // A-21
     if (feeOf(gas, price) > (maxFee ?? 50_000n + 20_000n * BigInt(legs - 1)))
       decline('its fee could become too high')
+    // A-22
     if (failures.tooMany(sender, now))
       decline('the last transactions of its sender failed at our cost; pay the fee yourself')
   }
@@ -91,6 +98,7 @@ export function createSponsor(options: Sponsor, chainId: number): Sponsoring {
     ]
     const results = await simulate(rpc, calls, signal)
     const transfers = results.slice(0, envelope.calls.length)
+    // A-22
     if (!transfers.every((result) => result.succeeded)) {
       throw new PaymentError(
         'verification-failed',
@@ -102,6 +110,7 @@ export function createSponsor(options: Sponsor, chainId: number): Sponsoring {
     if (balance === undefined || balance < feeOf(envelope.gas!, envelope.maxFeePerGas!)) {
       throw new Error(`the fee payer ${signing.address} holds too little of its fee token ${feeToken}`)
     }
+    // A-14
     if (accessKey !== undefined && !readKey(results[transfers.length + 1]?.returned, accessKey, now)) {
       throw new PaymentError('verification-failed', 'The access key may not act for the account.')
     }

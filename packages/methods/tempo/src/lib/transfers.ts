@@ -38,6 +38,7 @@ export function readTransfers(logs: readonly Log[], currency: Hex): Transfer[] {
     const before = open
     open = undefined
     const [topic, from, to, memo] = log.topics.map(lower)
+    //
     if (lower(log.address) !== currency || from === undefined || to === undefined) continue
     if (!/^0x[0-9a-fA-F]{64}$/.test(log.data)) continue
     const transfer: Transfer = { from: addressOf(from), recipient: addressOf(to), amount: BigInt(log.data) }
@@ -49,6 +50,7 @@ export function readTransfers(logs: readonly Log[], currency: Hex): Transfer[] {
         before.from === transfer.from &&
         before.recipient === transfer.recipient &&
         before.amount === transfer.amount
+      //
       if (same) before.memo = memo
     }
   }
@@ -69,8 +71,10 @@ export function matchLegs(
   const spare = [...found]
   const take = (leg: Leg, fits: (memo: Hex | undefined) => boolean): Transfer | undefined => {
     const i = spare.findIndex(
+      //
       (it) => it.recipient === leg.recipient && it.amount === leg.amount && fits(it.memo),
     )
+    //
     return i < 0 ? undefined : spare.splice(i, 1)[0]
   }
   const [primary, ...splits] = legs
@@ -78,17 +82,22 @@ export function matchLegs(
   let first: Transfer | undefined
   for (const leg of legs) {
     if (leg.memo === undefined) continue
+    //
     const taken = take(leg, (memo) => memo === leg.memo)
     if (!taken) return undefined
+    //
     if (leg === primary) first = taken
   }
   first ??=
+    //
     take(primary, (memo) => memo !== undefined && own(memo)) ?? take(primary, (memo) => memo === undefined)
   if (!first) return undefined
   for (const leg of splits) {
     if (leg.memo !== undefined) continue
     const taken =
+      //
       take(leg, (memo) => memo === undefined) ?? take(leg, (memo) => memo !== undefined && !isTagged(memo))
+    //
     if (!taken) return undefined
   }
   return { first, spare }

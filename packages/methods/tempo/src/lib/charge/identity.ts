@@ -41,6 +41,7 @@ export async function verifyIdentification(
 ): Promise<{ payer: string }> {
   const { source, challenge, signal } = context
   const named = source === undefined ? undefined : readSource(source)
+  //
   if (named?.chainId !== charge.chainId)
     fail('A proof needs a source: did:pkh:eip155, this chain, the account')
   const tools = await heavy()
@@ -48,11 +49,13 @@ export async function verifyIdentification(
   const identity = { chainId: charge.chainId, account, challengeId: challenge.id, realm: challenge.realm }
   const envelope = signature.reveal()
   const keyed = envelope.type === 'keychain'
+  //
   for (const form of keyed ? (['v3'] as const) : (['v3', 'draft'] as const)) {
-    // A recovered address differs for each form; of the other kinds each but the signed one is refused.
+    // A recovered address differs for each form; of the other kinds each but the signed one is refused.
     const signer = attempt(() => readSignature(envelope, proofHash(form, identity, tools), tools))
     if (signer?.account !== account) continue
     if (signer.accessKey === undefined) return { payer: account }
+    //
     if (await isActiveKey(rail.rpc, account, signer.accessKey, secondsOf(context), signal))
       return { payer: account }
   }

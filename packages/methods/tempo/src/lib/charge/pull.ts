@@ -34,12 +34,14 @@ export async function verifyPull(
   const { envelope, sender } = signed
   const tools = await heavy()
   const now = secondsOf(context)
+  // A-04
   if (envelope.chainId !== charge.chainId) fail('The transaction is for another chain')
   checkSource(context.source, charge.chainId, sender)
+  // A-18, A-19
   if (envelope.accessList?.length || envelope.authorizationList?.length) {
     fail('The transaction does more than pay')
   }
-  // A fee token is not asked for: deployed software leaves it to the chain, which knows the one of the account.
+  // A-23. A fee token is not asked for: deployed software leaves it to the chain, which knows the one of the account.
   if (signed.open !== charge.sponsored) {
     fail(
       charge.sponsored
@@ -56,7 +58,7 @@ export async function verifyPull(
     sponsor.check(signed, legsOf(charge).length, now)
     await sponsor.rehearse(signed, rail.rpc, now, context.signal)
   } else if (signed.accessKey !== undefined && !minedBefore.has(signed)) {
-    // The signature proves the key; that the key may act for the account it names, only the account or the chain can say.
+    // A-14. The signature proves the key; that the key may act for the account it names, only the account or the chain can say.
     const brought = bringsKey(envelope, sender, signed.accessKey, now, tools)
     if (!brought && !(await isActiveKey(rail.rpc, sender, signed.accessKey, now, context.signal))) {
       fail('The access key may not act for the account')
@@ -80,11 +82,13 @@ export async function settlePull(
     return conclude(mined, sender, charge, context)
   }
   const { failures, sign } = sponsorOf(rail)
+  // A-22
   const end = failures.begin(sender)
   if (!end) throw new Error(`too many transactions of ${sender} are under way at our cost`)
   try {
     const { bytes, hash } = await sign(signed)
     const mined = await noteAndLand(bytes, hash, signed, charge, context, rail)
+    // A-22
     if (mined.status === '0x0') failures.add(sender, secondsOf(context))
     return await conclude(mined, sender, charge, context)
   } finally {
@@ -107,7 +111,9 @@ export async function findNoted(
   // Sent through somebody else, a pushed payment is still made by its source.
   const named = context.source === undefined ? undefined : readSource(context.source)
   const sender = named?.address ?? lower(outcome.from)
+  // A-10
   if (outcome.status === '0x0') {
+    // A-22
     if (charge.sponsored) rail.sponsor?.failures.add(sender, now)
     return 'not-moved'
   }
@@ -128,6 +134,7 @@ async function noteAndLand(
   rail: Rail,
 ): Promise<MinedTransaction> {
   const noted = notedHashes(context)
+  // A-07
   const earlier = (noted ?? []).filter((one) => one !== hash)
   // Where the server does not show what it has noted, it is what `parse` said: nothing of a sponsored transaction.
   if (noted ? !noted.includes(hash) : charge.sponsored) {
@@ -151,6 +158,7 @@ async function land(
   rail: Rail,
 ): Promise<MinedTransaction> {
   const { settlement } = rail
+  // A-07
   for (const one of earlier) {
     const mined = await settlement.receipt(one, context.signal)
     if (mined) return mined
@@ -177,9 +185,11 @@ async function conclude(
   charge: ChargeRequest,
   context: Context,
 ): Promise<Receipt> {
+  // A-10
   if (mined.status === '0x0') fail('The transaction was reverted: nothing was paid')
   const { hashText } = await heavy()
   const own = memoOf({ realm: context.challenge.realm, challengeId: context.challenge.id }, hashText)
+  // A-03
   if (!paidBy(mined, sender, charge, own)) {
     // The calls were right and went through, but the events do not show it. Whoever holds the money now: a human must look.
     throw new Error(`transaction ${mined.transactionHash} was mined, but its events do not show the payment`)
@@ -190,11 +200,12 @@ async function conclude(
 /** Whether the transfers are the payment, to the unit; the result tells whether their memo ties them to this challenge. */
 function checkCalls(signed: SignedTransaction, charge: ChargeRequest, own: (memo: Hex) => boolean): boolean {
   const { calls } = signed.envelope
-  // A buyer may first buy the currency, at its own cost only.
+  // A-16. A buyer may first buy the currency, at its own cost only.
   const paying = charge.sponsored ? calls : withoutSwap(calls, charge.currency, charge.amount)
   const transfers = readCalls(paying, charge.currency)
   if (!transfers) fail('The transaction does something else than to transfer the currency')
   const matched = matchLegs(transfers, legsOf(charge), own)
+  // A-12, A-16
   if (!matched || matched.spare.length > 0) fail('The transfers are not the ones that were asked for')
   return matched.first.memo !== undefined && own(matched.first.memo)
 }
@@ -212,20 +223,26 @@ async function checkWindow(
   const { validBefore, validAfter = 0, nonceKey, nonce = 0n } = signed.envelope
   const now = secondsOf(context)
   const expires = context.challenge.expires === undefined ? undefined : parseTime(context.challenge.expires)
+  // A-13
   if (validBefore === undefined || (expires !== undefined && validBefore > expires / 1000)) {
     fail('The transaction must lose its validity when the challenge expires, or before')
   }
+  // A-09
   if (!bound && validBefore < context.issued) fail('The transaction is older than the challenge')
+  // A-13
   if (validAfter > now + ahead) fail('The transaction is not valid yet')
+  // A-13
   if (nonceKey === expiring && (nonce !== 0n || validBefore > now + longest + ahead)) {
     fail(`An expiring nonce is 0 and lives for ${longest} seconds at most`)
   }
-  // Tied by nothing but its window, and with a nonce that lets the window be long, it may have paid for something else before.
+  // A-08. Tied by nothing but its window, and with a nonce that lets the window be long, it may have paid for something else before.
   if (!bound && nonceKey !== expiring && !signed.open) await checkAge(signed, context, rail)
   if (validBefore > now) return
+  // A-13
   if (signed.open) fail('The transaction is no longer valid')
-  // Too late to be sent, but its sender may have done so.
+  // A-08. Too late to be sent, but its sender may have done so.
   const outcome = await rail.settlement.find([signed.hash], validBefore, now, context.signal)
+  // A-13
   if (outcome === 'never') fail('The transaction is no longer valid')
   if (outcome === 'unknown') throw new Error('the end of the transaction is not certain yet')
   if (outcome.status === '0x0') fail('The transaction was reverted: nothing was paid')
@@ -245,6 +262,7 @@ async function checkAge(signed: SignedTransaction, context: Context, rail: Rail)
 function checkSource(source: string | undefined, chainId: number, sender: Hex): void {
   if (source === undefined) return
   const named = readSource(source)
+  // A-14
   if (named?.chainId !== chainId || named.address !== sender)
     fail('The source is not the sender of the transaction')
 }

@@ -55,17 +55,18 @@ async function judge(
   context: Context,
   rail: Rail,
 ): Promise<Seen> {
-  // Even a reverted transaction has a transfer in its events: its fee.
+  // A-10. Even a reverted transaction has a transfer in its events: its fee.
   if (mined.status === '0x0') fail('The transaction was reverted: nothing was paid')
   const payer = senderOf(mined, charge, context)
   const { hashText } = await heavy()
   const own = memoOf({ realm: context.challenge.realm, challengeId: context.challenge.id }, hashText)
   const first = paidBy(mined, payer, charge, own)
   if (!first) fail('The transaction did not make the transfers that were asked for')
+  // A-09
   if (first.memo === undefined || !own(first.memo))
     fail('The transfer does not carry the memo of this challenge')
   const at = await rail.settlement.minedAt(mined, context.signal)
-  // The memo cannot have been written before the challenge was: one of the clocks is wrong, and a human must look. No reason to have it paid again.
+  // A-09. The memo cannot have been written before the challenge was: one of the clocks is wrong, and a human must look. No reason to have it paid again.
   if (at < context.issued - slack)
     throw new Error(`transaction ${mined.transactionHash} seems older than its challenge`)
   return { payer, at }
@@ -74,6 +75,7 @@ async function judge(
 function senderOf(mined: MinedTransaction, charge: ChargeRequest, context: Context): Hex {
   if (context.source === undefined) return lower(mined.from)
   const named = readSource(context.source)
+  // A-09
   if (named?.chainId !== charge.chainId) fail('The source is no account of this chain')
   return named.address
 }

@@ -70,6 +70,7 @@ export function writeRequest(standing: Standing, terms: Terms & ChargeOverride):
 
 function checkCurrency(value: string): Hex {
   const currency = checkAddress(value, 'currency')
+  // A-03
   if (!isToken(currency)) throw new TypeError(`currency ${value} is no TIP-20 token: those begin with 0x20c0`)
   return currency
 }

@@ -41,6 +41,7 @@ export function paidBy(
   charge: ChargeRequest,
   own: (memo: Hex) => boolean,
 ): Transfer | undefined {
+  //
   const made = readTransfers(mined.logs, charge.currency).filter((transfer) => transfer.from === sender)
   return matchLegs(made, legsOf(charge), own)?.first
 }

@@ -118,21 +118,27 @@ async function parse(
 ): Promise<Parsed<Proof>> {
   const { type } = payload
   if (type === 'proof') {
+    // A-27
     if (charge.amount !== 0n) fail('A proof of identity pays nothing')
     const identification = await parseIdentification(payload['signature'])
     return { proof: { type, charge, identification }, key: `proof:${challengeId}` }
   }
   if (type !== 'transaction' && type !== 'hash')
     malformed('payload.type must be "transaction", "hash" or "proof"')
+  // A-27
   if (charge.amount === 0n) fail('An amount of zero asks for a proof of identity')
   if (type === 'hash') {
+    // A-27
     if (charge.sponsored) fail('Where the server pays the fee the transaction must be sent by it')
+    // A-27
     if (!charge.modes.includes('push')) fail('This challenge takes signed transactions only')
     return parsePushed(payload['hash'], charge)
   }
+  // A-27
   if (!charge.modes.includes('pull')) fail('This challenge takes transaction hashes only')
   const signed = await openTransaction(payload['signature'])
   const { validBefore } = signed.envelope
+  // A-06
   const parsed: Parsed<Proof> = { proof: { type, charge, signed }, key: `tx:${signed.id}` }
   if (validBefore !== undefined) parsed.until = validBefore
   // Before a sponsor has signed nobody knows the final hash.
@@ -152,6 +158,7 @@ async function parse(
  */
 function parsePushed(hash: unknown, charge: ChargeRequest): Parsed<Proof> {
   if (!isWord(hash)) malformed('hash must be 32 bytes in hex')
+  // A-06
   const pushed = { hash: lower(hash) }
   return {
     proof: { type: 'hash', charge, pushed },
@@ -163,6 +170,7 @@ function parsePushed(hash: unknown, charge: ChargeRequest): Parsed<Proof> {
 
 function readOwn(request: JsonObject, chainId: number): ChargeRequest {
   const charge = readRequest(request)
+  // A-04
   if (charge.chainId !== chainId)
     throw new PaymentError('invalid-challenge', 'The challenge is for another chain.')
   return charge

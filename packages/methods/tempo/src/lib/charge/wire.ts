@@ -41,6 +41,7 @@ export function readRequest(request: JsonObject): ChargeRequest {
   const { currency, recipient, externalId, methodDetails } = request
   const amount = parseBaseUnits(request['amount'])
   if (amount === undefined || amount > uint256) refuse('amount is no string of base units')
+  //
   if (!isAddress(currency) || !isToken(currency)) refuse('currency is no TIP-20 token')
   if (!isAddress(recipient)) refuse('recipient is no address')
   if (methodDetails !== undefined && !isObject(methodDetails)) refuse('methodDetails is no object')

@@ -1,0 +1,163 @@
+import type { Grant, Incoming, Outcome } from './seam.ts'
+import { concat, type Beside } from './web.ts'
+
+/**
+ * Runs a handler that answers with a `Response`, and applies a grant to its answer: headers in place, `keep` before the
+ * first byte of a short one, `finish` when the runtime has sent it, or as near to that as the runtime lets us see.
+ */
+export async function deliver(
+  grant: Grant,
+  { waitUntil }: Pick<Incoming, 'waitUntil'>,
+  env: Beside | undefined,
+  run: () => Response | Promise<Response>,
+): Promise<Response> {
+  const report = reporter(grant, waitUntil)
+  if (env?.outgoing?.destroyed) {
+    report(GONE, 'nothing')
+    return new Response(null, { status: GONE })
+  }
+  let status = 500
+  const told = follow(env, report, () => status)
+  try {
+    const response = dress(await run(), grant)
+    status = response.status
+    // An upgrade is not ours to touch. A body is looked at only where it must be: that costs more than all the rest.
+    if (status >= 200 && (grant.keeps > 0 || !told))
+      return await inspect(response, grant, told ? undefined : report)
+    if (!told) report(status, 'all')
+    return response
+  } catch (error) {
+    if (!told) report(500, 'nothing')
+    throw error
+  }
+}
+
+/** The client went before there was an answer. */
+const GONE = 499
+
+type Report = (status: number, reached: Outcome['reached']) => void
+
+function reporter(grant: Grant, waitUntil: Incoming['waitUntil']): Report {
+  let reported = false
+  let settle: (() => void) | undefined
+  waitUntil?.(
+    new Promise<void>((resolve) => {
+      settle = resolve
+    }),
+  )
+  return (status, reached) => {
+    if (reported) return
+    reported = true
+    void grant.finish({ status, reached }).then(settle)
+  }
+}
+
+/** Lets the runtime report the end of an answer. False: it does not tell. */
+function follow(env: Beside | undefined, report: Report, status: () => number): boolean {
+  const { outgoing, incoming, completed } = env ?? {}
+  if (outgoing) {
+    // 'finish' alone does not say so: Node 20 emits it also when the socket dies under an answer, and HTTP/2 at every end.
+    const http2 = (incoming?.httpVersionMajor ?? 1) > 1
+    outgoing.once('finish', () => {
+      const complete =
+        outgoing.writableFinished && (http2 ? outgoing.writableEnded : !incoming?.socket?.destroyed)
+      if (complete) report(outgoing.statusCode, 'all')
+    })
+    // Whether any of the body followed the head is not shown here; it counts as if.
+    outgoing.once('close', () =>
+      outgoing.headersSent ? report(outgoing.statusCode, 'some') : report(GONE, 'nothing'),
+    )
+    return true
+  }
+  completed?.then(
+    () => report(status(), 'all'),
+    () => report(status(), 'some'),
+  )
+  return completed !== undefined
+}
+
+/** Sets the grant's headers in place, or on a copy where they are immutable: `Response.redirect()`, an answer of `fetch()`. */
+function dress(response: Response, grant: Grant): Response {
+  if (response.status < 200) return response
+  const added = grant.headers(response.status)
+  let dressed = response
+  try {
+    for (const [name, value] of added) dressed.headers.set(name, value)
+  } catch {
+    dressed = new Response(response.body, response)
+    for (const [name, value] of added) dressed.headers.set(name, value)
+  }
+  return dressed
+}
+
+/** Keeps an answer that is there already; follows one that is not to its end, if somebody wants to know. */
+async function inspect(response: Response, grant: Grant, report: Report | undefined): Promise<Response> {
+  const { status, statusText, headers, body } = response
+  const reader = body?.getReader()
+  const { reads, bytes = null } = reader ? await peek(reader, grant.keeps) : {}
+  if (reader && reads) {
+    const stream = replay(reader, reads, (reached) => report?.(status, reached))
+    return new Response(stream, { status, statusText, headers })
+  }
+  if (grant.keeps > 0 && (bytes?.length ?? 0) <= grant.keeps)
+    await grant.keep({ status, headers: [...headers], body: bytes })
+  report?.(status, 'all')
+  return bytes ? new Response(bytes as BodyInit, { status, statusText, headers }) : response
+}
+
+type Reader = ReadableStreamDefaultReader<Uint8Array>
+type Peeked =
+  | { bytes: Uint8Array; reads?: undefined }
+  | { bytes?: undefined; reads: ReturnType<Reader['read']>[] }
+
+/** Reads what is there without waiting, up to `limit` bytes and always far enough to see a single piece end: all of it, or the reads so far. */
+async function peek(reader: Reader, limit: number): Promise<Peeked> {
+  const chunks: Uint8Array[] = []
+  const reads: ReturnType<Reader['read']>[] = []
+  let size = 0
+  const late = new Promise<undefined>((resolve) => void setTimeout(resolve, 0))
+  while (size <= limit || chunks.length < 2) {
+    const read = reader.read()
+    reads.push(read)
+    const result = await Promise.race([read, late]).catch(() => undefined)
+    if (!result) break
+    if (result.done) return { bytes: concat(chunks) }
+    chunks.push(result.value)
+    size += result.value.length
+  }
+  return { reads }
+}
+
+/** The body once more, as the runtime asks for it: the reads so far, then the rest. */
+function replay(
+  reader: Reader,
+  reads: ReturnType<Reader['read']>[],
+  end: (reached: Outcome['reached']) => void,
+): ReadableStream {
+  let begun = false
+  const cut = (): void => end(begun ? 'some' : 'nothing')
+  return new ReadableStream(
+    {
+      async pull(controller) {
+        try {
+          const { done, value } = await (reads.shift() ?? reader.read())
+          if (done) {
+            end('all')
+            controller.close()
+          } else {
+            begun = true
+            controller.enqueue(value)
+          }
+        } catch (error) {
+          cut()
+          controller.error(error)
+        }
+      },
+      cancel(reason) {
+        cut()
+        return reader.cancel(reason)
+      },
+    },
+    { highWaterMark: 0 },
+  )
+}
