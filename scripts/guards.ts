@@ -36,11 +36,18 @@ interface Outcome {
   seconds: number
 }
 
+interface Result {
+  ancestorTitles: string[]
+  title: string
+  status: string
+  failureMessages?: string[]
+}
+
 interface Report {
   testResults: {
     name: string
     message?: string
-    assertionResults: { fullName: string; status: string; failureMessages?: string[] }[]
+    assertionResults: Result[]
   }[]
 }
 
@@ -88,13 +95,10 @@ function checkData(): void {
   process.exit(1)
 }
 
-/** On the lines of the guard, or in the lines of comment that stand right above it. */
+/** On the lines of the guard, or close above them. */
 function isNamed(before: string, find: string, after: string, row: string): boolean {
-  const lines = before.split('\n')
-  const own = lines.pop() + find + after.slice(0, after.indexOf('\n'))
-  let above = ''
-  while (/^\s*(?:\/\/|\/?\*)/.test(lines.at(-1) ?? '')) above += lines.pop()
-  return (own + above).includes(row)
+  const near = before.split('\n').slice(-8).join('\n') + find + after.slice(0, after.indexOf('\n'))
+  return new RegExp(`(?://|\\*).*${row}`).test(near)
 }
 
 /** Packages with links of their own, so that what imports a sibling gets the copy of it. */
@@ -145,8 +149,8 @@ async function checkGreen(lane: string): Promise<void> {
   for (const guard of guards) {
     const tests = testsOf(guard, lane, report)
     if (tests.length === 0) faults.push(`${guard.id}: ${guard.test.file} has no test "${guard.test.name}"`)
-    for (const { fullName, status } of tests)
-      if (status !== 'passed') faults.push(`${guard.id}: "${fullName}" is ${status} with its guard in place`)
+    for (const { title, status } of tests)
+      if (status !== 'passed') faults.push(`${guard.id}: "${title}" is ${status} with its guard in place`)
   }
   if (faults.length === 0) return
   console.error([...new Set(faults)].join('\n'), report ? '' : `\n${output}`)
@@ -208,11 +212,16 @@ async function prove(guard: Guard, lane: string): Promise<Outcome> {
   return { end: broken ? 'broken' : 'red', why: why.replace(/\s+/g, ' ').slice(0, 300), seconds }
 }
 
-function testsOf({ test }: Guard, lane: string, report: Report | undefined) {
+function testsOf({ test }: Guard, lane: string, report: Report | undefined): Result[] {
   const file = report?.testResults.find(({ name }) => relative(lane, name).split(sep).join('/') === test.file)
   return (file?.assertionResults ?? []).filter(
-    ({ fullName, status }) => fullName.includes(test.name) && status !== 'skipped',
+    (result) => nameOf(result).includes(test.name) && result.status !== 'skipped',
   )
+}
+
+/** As the runner matches it. */
+function nameOf({ ancestorTitles, title }: Result): string {
+  return [...ancestorTitles, title].join(' > ')
 }
 
 /** One run in the lane, ended if it takes too long. No report: nothing could be run. */

@@ -43,7 +43,7 @@ export const sponsor = [
       find: "if (envelope.calls.length !== legs) decline('it makes other calls than the transfers')",
       replace: '',
       in: 'sponsor',
-      test: 'A-16 more calls',
+      test: 'the sponsor alone turns down > A-16 more calls',
     },
     {
       id: 'A-17',
@@ -59,7 +59,7 @@ export const sponsor = [
       find: ' || envelope.accessList?.length',
       replace: '',
       in: 'sponsor',
-      test: 'A-18 an access list, by itself',
+      test: 'the sponsor alone turns down > A-18 an access list',
     },
     {
       id: 'A-19a',
@@ -67,7 +67,7 @@ export const sponsor = [
       find: 'envelope.authorizationList?.length || ',
       replace: '',
       in: 'sponsor',
-      test: 'A-19 an authorization list, by itself',
+      test: 'the sponsor alone turns down > A-19 an authorization list',
     },
     {
       id: 'A-20',
@@ -131,7 +131,7 @@ export const sponsor = [
       find: '!open || ',
       replace: '',
       in: 'sponsor',
-      test: 'A-23 a transaction that pays its own fee, by itself',
+      test: 'A-23 a transaction that pays its own fee',
     },
   ]),
   ...guardsIn(tempo, 'charge/pull.ts', [
@@ -170,7 +170,7 @@ export const sponsor = [
       find: 'envelope.accessList?.length || ',
       replace: '',
       in: 'sponsor',
-      test: 'A-18 an access list',
+      test: 'does not pay for > A-18 an access list',
       also: {
         file: `${tempo}/src/lib/sponsor.ts`,
         find: ' || envelope.accessList?.length',

@@ -142,7 +142,7 @@ describe('CORE-146: the policy decides before anything is signed', () => {
       'limit',
     ],
     ['CORE-051 expired', {}, { expires: '2020-01-01T00:00:00Z' }, 'expired'],
-    ['no method', {}, { method: 'gold' }, 'unsupported'],
+    ['CORE-100 no method that was asked for', {}, { method: 'gold' }, 'unsupported'],
     ['CORE-088 unknown intent', {}, { intent: 'barter' }, 'unsupported'],
     [
       'a limit finer than the currency is cut',

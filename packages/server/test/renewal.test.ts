@@ -1,3 +1,4 @@
+import type { Store } from '@mppkit/core'
 import { memoryStore } from '@mppkit/server'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { buy, drive, PRICE, seller, type Reply } from './lib/harness.ts'
@@ -155,6 +156,32 @@ test('rule 14: "settled" that cannot be written runs no handler and leaves no le
   await pass(120_000)
   expect((await drive(gate, ask, () => (starts++, {}))).status).toBe(200)
   expect([starts, (await shop.ledger.transfers()).length]).toEqual([1, 1])
+})
+
+test('rule 5: a renewal that falls due while the end is being written does not take the lease back', async () => {
+  const inner = memoryStore({ now })
+  let delay = 0
+  const store: Store = {
+    ...inner,
+    async swap(key, expect, next) {
+      if (delay > 0) await new Promise((resolve) => setTimeout(resolve, delay))
+      return inner.swap(key, expect, next)
+    },
+  }
+  const shop = seller({ now, store })
+  await shop.fund()
+  const gate = shop.charge(PRICE)
+  const ask = await buy(shop, gate)
+  const running = drive(gate, ask, async () => {
+    await new Promise((resolve) => setTimeout(resolve, 9_000))
+    delay = 5_000
+    return { status: 500 }
+  })
+  await pass(20_000)
+  expect((await running).status).toBe(500)
+  delay = 0
+  await pass(6_000)
+  expect((await drive(gate, ask)).status).toBe(200)
 })
 
 test('rules 7 14, A15: "delivered" is written again while the lease lasts, and the answer is not held up or changed', async () => {

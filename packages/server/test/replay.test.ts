@@ -7,6 +7,7 @@ import { sqliteStore } from '@mppkit/sqlite'
 import { toyMethod } from '@mppkit/testing/toy'
 import { toyWallet } from '@mppkit/testing/toy-wallet'
 import { expect, test } from 'vitest'
+import { proofKey } from '../src/lib/record.ts'
 import { buy, drive, fakeClock, PRICE, seller, type Ask, type Reply } from './lib/harness.ts'
 import { counting } from './lib/stores.ts'
 
@@ -198,6 +199,9 @@ test('C19, rule 4: an Idempotency-Key whose payment was refused or returned may 
   await drive(gate, first, () => ({ status: 500 }))
   const early = await buy(shop, gate, { headers: KEY })
   expect((await drive(gate, early, never)).status).toBe(409)
+  // What was claimed for it is given back.
+  const { from, nonce } = credentialOf(early).payload as { from: string; nonce: string }
+  expect(await shop.store.get(proofKey('toy', `${from}:${nonce}`))).toBeUndefined()
   shop.faults.clear()
   shop.clock.advance(61_000)
   await shop.recover()
@@ -216,6 +220,25 @@ test('table: a forged copy of a settled credential, with another proof, is not "
   const answer = await drive(gate, forged, never)
   expect([answer.status, answer.header('retry-after')]).toEqual([409, undefined])
   expect((await drive(gate, ask)).status).toBe(200)
+})
+
+test('table: the same proof on another rail of the same quote is not "the same"', async () => {
+  const base = seller()
+  const { ledger } = base
+  const shop = seller({ ledger, more: [toyMethod({ ledger, name: 'coin', recipient: 'shop' })] })
+  await shop.fund()
+  const gate = shop.charge(PRICE)
+  const { challenges } = await drive(gate)
+  const asks = await Promise.all(
+    ['toy', 'coin'].map(async (name, index) => {
+      const wallet = toyWallet({ ledger, account: 'alice', name, nonce: () => 'one' })
+      return { headers: { authorization: await wallet.pay(challenges[index]!) } }
+    }),
+  )
+  expect((await drive(gate, asks[0], () => ({ status: 500 }))).status).toBe(500)
+  const other = await drive(gate, asks[1], never)
+  expect([other.status, other.header('retry-after')]).toEqual([409, undefined])
+  expect((await drive(gate, asks[0])).status).toBe(200)
 })
 
 test('table: "same" is the same proof, however the JSON is spelled', async () => {

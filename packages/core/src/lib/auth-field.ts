@@ -71,16 +71,16 @@ class Cursor {
   at = 0
   /** Whether `parameter` saw the start of a parameter and not its end. */
   failed = false
-  private readonly line: string
+  readonly #line: string
 
   constructor(line: string) {
-    this.line = line
+    this.#line = line
   }
 
   /** Passes commas and blanks; false at the end of the line. */
   skipSeparators(): boolean {
-    while (this.at < this.line.length) {
-      const code = this.line.charCodeAt(this.at)
+    while (this.at < this.#line.length) {
+      const code = this.#line.charCodeAt(this.at)
       if (code !== COMMA && !isBlank(code)) return true
       this.at++
     }
@@ -89,8 +89,8 @@ class Cursor {
 
   /** Whether nothing but blanks is left before a comma or the end; passes the blanks if so. */
   atSeparator(): boolean {
-    const end = this.afterBlanks(this.at)
-    if (end < this.line.length && this.line.charCodeAt(end) !== COMMA) return false
+    const end = this.#afterBlanks(this.at)
+    if (end < this.#line.length && this.#line.charCodeAt(end) !== COMMA) return false
     this.at = end
     return true
   }
@@ -98,18 +98,18 @@ class Cursor {
   /** The grammar wants spaces behind a scheme, not tabs. */
   skipSpaces(): boolean {
     const start = this.at
-    while (this.line.charCodeAt(this.at) === SPACE) this.at++
+    while (this.#line.charCodeAt(this.at) === SPACE) this.at++
     return this.at > start
   }
 
   token(): string | undefined {
-    return this.match(TOKEN)
+    return this.#match(TOKEN)
   }
 
   /** A token68 up to a comma or the end. */
   token68(): string | undefined {
     const start = this.at
-    const token68 = this.match(TOKEN68)
+    const token68 = this.#match(TOKEN68)
     if (token68 !== undefined && this.atSeparator()) return token68
     this.at = start
     return undefined
@@ -118,12 +118,12 @@ class Cursor {
   /** `name=value`. Stays where it was if there is none; `failed` tells whether it began like one. */
   parameter(): [string, string] | undefined {
     const start = this.at
-    const name = this.match(TOKEN)
+    const name = this.#match(TOKEN)
     if (name === undefined) return undefined
-    const equals = this.afterBlanks(this.at)
-    if (this.line.charCodeAt(equals) === EQUALS) {
-      this.at = this.afterBlanks(equals + 1)
-      const value = this.line.charCodeAt(this.at) === QUOTE ? this.quoted() : this.match(TOKEN)
+    const equals = this.#afterBlanks(this.at)
+    if (this.#line.charCodeAt(equals) === EQUALS) {
+      this.at = this.#afterBlanks(equals + 1)
+      const value = this.#line.charCodeAt(this.at) === QUOTE ? this.#quoted() : this.#match(TOKEN)
       if (value !== undefined) return [name.toLowerCase(), value]
       this.failed = true
     }
@@ -131,35 +131,35 @@ class Cursor {
     return undefined
   }
 
-  private quoted(): string | undefined {
+  #quoted(): string | undefined {
     const pieces: string[] = []
     let start = this.at + 1
     QUOTED.lastIndex = start
     for (;;) {
-      QUOTED.test(this.line)
+      QUOTED.test(this.#line)
       const end = QUOTED.lastIndex
-      const code = this.line.charCodeAt(end)
+      const code = this.#line.charCodeAt(end)
       if (code === QUOTE) {
         this.at = end + 1
-        const last = this.line.slice(start, end)
+        const last = this.#line.slice(start, end)
         return pieces.length === 0 ? last : pieces.join('') + last
       }
-      if (code !== BACKSLASH || !isQuotable(this.line.charCodeAt(end + 1))) return undefined
-      pieces.push(this.line.slice(start, end))
+      if (code !== BACKSLASH || !isQuotable(this.#line.charCodeAt(end + 1))) return undefined
+      pieces.push(this.#line.slice(start, end))
       start = end + 1
       QUOTED.lastIndex = end + 2
     }
   }
 
-  private match(pattern: RegExp): string | undefined {
+  #match(pattern: RegExp): string | undefined {
     pattern.lastIndex = this.at
-    const text = pattern.exec(this.line)?.[0]
+    const text = pattern.exec(this.#line)?.[0]
     if (text !== undefined) this.at += text.length
     return text
   }
 
-  private afterBlanks(at: number): number {
-    while (isBlank(this.line.charCodeAt(at))) at++
+  #afterBlanks(at: number): number {
+    while (isBlank(this.#line.charCodeAt(at))) at++
     return at
   }
 }

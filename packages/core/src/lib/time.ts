@@ -1,6 +1,5 @@
 const SHAPE =
   /^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})$/
-const DAYS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
 const MAX_SECONDS = 253_402_300_799
 const MIN_SECONDS = -62_167_219_200
 
@@ -20,13 +19,16 @@ export function parseTime(text: string): number | undefined {
   const hour = Number(text.slice(11, 13))
   const minute = Number(text.slice(14, 16))
   const second = Number(text.slice(17, 19))
-  if (month < 1 || month > 12 || day < 1 || day > daysIn(year, month)) return undefined
+  // Not `Date.UTC`: that one moves the years 0 to 99 into the twentieth century.
+  const date = new Date(0)
+  date.setUTCFullYear(year, month - 1, day)
+  if (date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) return undefined
   if (hour > 23 || minute > 59 || second > 60) return undefined
   const isUtc = text.charCodeAt(text.length - 1) > 0x39
   const zone = isUtc ? text.length - 1 : text.length - 6
   const offset = isUtc ? 0 : offsetMinutes(text.slice(zone))
   if (offset === undefined) return undefined
-  const seconds = daysSinceEpoch(year, month, day) * 86_400 + (hour * 60 + minute - offset) * 60 + second
+  const seconds = date.getTime() / 1000 + (hour * 60 + minute - offset) * 60 + second
   if (second === 60 && !startsMonth(seconds)) return undefined
   // Three digits and no rounding, however many there are.
   const millis = text.charCodeAt(19) === 0x2e ? Number(text.slice(20, Math.min(zone, 23)).padEnd(3, '0')) : 0
@@ -49,26 +51,12 @@ export function formatTime(seconds: number): string {
   return text
 }
 
-function daysIn(year: number, month: number): number {
-  if (month === 2 && year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0)) return 29
-  return DAYS[month - 1]!
-}
-
 /** Minutes of `+hh:mm` or `-hh:mm`. */
 function offsetMinutes(zone: string): number | undefined {
   const hours = Number(zone.slice(1, 3))
   const minutes = Number(zone.slice(4, 6))
   if (hours > 23 || minutes > 59) return undefined
   return zone.startsWith('-') ? -(hours * 60 + minutes) : hours * 60 + minutes
-}
-
-/** Days from 1970-01-01, Gregorian. Not `Date.UTC`: that one moves the years 0 to 99 into the twentieth century. */
-function daysSinceEpoch(year: number, month: number, day: number): number {
-  // A year that starts in March keeps the leap day at its end.
-  const shifted = month > 2 ? year : year - 1
-  const leaps = Math.floor(shifted / 4) - Math.floor(shifted / 100) + Math.floor(shifted / 400)
-  const dayOfYear = Math.floor((153 * ((month + 9) % 12) + 2) / 5) + day - 1
-  return shifted * 365 + leaps + dayOfYear - 719_468
 }
 
 function startsMonth(seconds: number): boolean {

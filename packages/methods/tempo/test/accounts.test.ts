@@ -1,4 +1,5 @@
-import { generatePrivateKey } from 'viem/accounts'
+import type * as SignatureEnvelope from 'ox/tempo/SignatureEnvelope'
+import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { Account } from 'viem/tempo'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { startTempo, type LocalTempo } from '../../../testing/src/anvil.ts'
@@ -252,6 +253,28 @@ describe('an access key is refused', () => {
     await doubt(till.admit(made, credential))
     proxy.fault = () => ({ result: '0x' })
     await doubt(till.admit(made, credential))
+  })
+
+  test('A-14 an account of several owners', async () => {
+    const victim = hex(chain.accounts[5]!.address)
+    const { till, made } = await shop()
+    const { Envelope, Signatures } = await heavy()
+    const envelope = open(
+      await sign(Account.fromSecp256k1(generatePrivateKey()), { calls: transfers([honest(made)]) }),
+    )
+    const { signature: _, from: __, ...rest } = envelope
+    // Anyone can write down an account, and say that it is owned by oneself now.
+    const thief = privateKeyToAccount(generatePrivateKey())
+    const approval = await thief.sign({ hash: Envelope.getSignPayload(envelope) })
+    const signature = Signatures.from({
+      type: 'multisig',
+      account: victim,
+      config: { version: 1n, threshold: 1, owners: [{ owner: thief.address, weight: 1 }] },
+      signatures: [Signatures.from(approval) as SignatureEnvelope.Primitive],
+    })
+    const signed = Envelope.serialize(rest, { signature })
+    expect((await refusal(till.admit(made, transaction(signed)))).detail).toMatch(/Multisig/)
+    expect(proxy.calls).toEqual([])
   })
 
   test('in the old form, which does not say for which account it signs', async () => {

@@ -1,6 +1,7 @@
 import type { JsonObject } from '@mppkit/core'
 import * as Hash from 'ox/Hash'
 import * as HexLib from 'ox/Hex'
+import * as AuthorizationTempo from 'ox/tempo/AuthorizationTempo'
 import * as SignatureEnvelope from 'ox/tempo/SignatureEnvelope'
 import * as TxEnvelopeTempo from 'ox/tempo/TxEnvelopeTempo'
 import type { SigningAccount } from '../src/lib/account.ts'
@@ -62,6 +63,20 @@ export async function sign(account: SigningAccount, over: Draft): Promise<Hex> {
     await account.sign!({ hash: TxEnvelopeTempo.getSignPayload(envelope) }),
   )
   return TxEnvelopeTempo.serialize(envelope, { signature })
+}
+
+/** Consent to let a contract act for the account (EIP-7702). */
+export async function authorizations(
+  account: SigningAccount,
+  contract: Hex,
+): Promise<NonNullable<TxEnvelopeTempo.TxEnvelopeTempo['authorizationList']>> {
+  const authorization = { address: contract, chainId: 1337, nonce: 0n }
+  const payload = AuthorizationTempo.getSignPayload(authorization)
+  return [
+    AuthorizationTempo.from(authorization, {
+      signature: SignatureEnvelope.from(await account.sign!({ hash: payload })),
+    }),
+  ]
 }
 
 export const transaction = (signature: string): { payload: JsonObject } => ({

@@ -173,6 +173,14 @@ describe('turns away', () => {
     }
   })
 
+  test('A-27 TC-049 a good proof pays nothing', async () => {
+    const { till, made } = await shop({ amount: '1' })
+    const free = { ...made, request: { ...made.request, amount: '0' } }
+    expect((await refusal(till.admit(made, await pay(buyer(account), free)))).code).toBe(
+      'verification-failed',
+    )
+  })
+
   test('A-27 a second use of the same challenge', async () => {
     const { till, made } = await shop()
     const credential = await pay(buyer(account), made)

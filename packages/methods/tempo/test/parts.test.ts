@@ -6,6 +6,7 @@ import { readCalls, transferCall, withoutSwap } from '../src/lib/calls.ts'
 import { createFailures } from '../src/lib/failures.ts'
 import { feeOf } from '../src/lib/fees.ts'
 import { heavy } from '../src/lib/heavy.ts'
+import { readKey } from '../src/lib/keys.ts'
 import { keccak256 } from '../src/lib/keccak.ts'
 import { formatMemo, isTagged, memoOf } from '../src/lib/memo.ts'
 import { proofHash } from '../src/lib/proof.ts'
@@ -415,6 +416,16 @@ describe('what must not be printed', () => {
     }
     expect(sealed.reveal()).toBe('0xsecret')
   })
+})
+
+test('A-14 what the registry says of an access key', () => {
+  const says = (key: string, expiry: number, revoked: number) =>
+    `0x${[0n, BigInt(key), BigInt(expiry), 0n, BigInt(revoked)].map((n) => n.toString(16).padStart(64, '0')).join('')}`
+  expect(readKey(says(A, 1001, 0), A, 1000)).toBe(true)
+  expect(readKey(says(B, 1001, 0), A, 1000)).toBe(false)
+  expect(readKey(says(A, 1000, 0), A, 1000)).toBe(false)
+  expect(readKey(says(A, 1001, 1), A, 1000)).toBe(false)
+  expect(() => readKey('0x', A, 1000)).toThrow(/did not tell/)
 })
 
 describe('failures', () => {

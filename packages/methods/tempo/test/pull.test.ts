@@ -7,6 +7,7 @@ import { keccak256 } from '../src/lib/keccak.ts'
 import { tempo as buyers } from '../src/client.ts'
 import { tempo as sellers } from '../src/server.ts'
 import {
+  authorizations,
   draft,
   expiring,
   honest,
@@ -438,9 +439,15 @@ describe('turns away', () => {
     await refused(() => ({ calls: [{ to: usd }] }))
   })
 
-  test('side payloads', async () => {
+  test('A-18 A-19 side payloads', async () => {
     const accessList = [{ address: hex(other), storageKeys: [] }]
-    await refused((made) => ({ calls: transfers([honest(made)]), accessList }))
+    expect(await refused((made) => ({ calls: transfers([honest(made)]), accessList }))).toMatch(
+      /more than pay/,
+    )
+    const authorizationList = await authorizations(account, other)
+    expect(await refused((made) => ({ calls: transfers([honest(made)]), authorizationList }))).toMatch(
+      /more than pay/,
+    )
   })
 
   test('A-13 TC-020 windows that end after the challenge, have ended, or have not begun', async () => {
@@ -689,6 +696,16 @@ describe('pays once', () => {
     const before = await chain.balance(merchant)
     const { receipt } = await till.admit(made, credential)
     expect(await chain.balance(merchant)).toBe(before)
+    expect((await chain.rpc('eth_getTransactionReceipt', [receipt.reference])).status).toBe('0x1')
+  })
+
+  test('A-08 the payer sends it itself, and the node refuses it the second time', async () => {
+    const { till, made } = await shop()
+    const credential = await pay(buy(), made)
+    await chain.rpc('eth_sendRawTransactionSync', [credential.payload['signature']])
+    proxy.fault = (method) =>
+      method === 'eth_sendRawTransactionSync' ? { error: { code: -32000, message: 'already known' } } : 'pass'
+    const { receipt } = await till.admit(made, credential)
     expect((await chain.rpc('eth_getTransactionReceipt', [receipt.reference])).status).toBe('0x1')
   })
 

@@ -247,6 +247,20 @@ describe('turns away', () => {
     expect((await refusal(pulled.till.admit(pulled.made, { payload }))).code).toBe('verification-failed')
   })
 
+  test('A-27 TC-069 a paid hash for a sponsored challenge that names no modes', async () => {
+    const feePayer = { account: privateKeyToAccount(generatePrivateKey()) }
+    const unsponsored = await shop()
+    const { till, made } = await shop(
+      { amount: '0.01' },
+      { feePayer },
+      { request: (it) => ({ ...it, methodDetails: { chainId: 1337, feePayer: true } }) },
+    )
+    // Paid as if nobody had offered to pay the fee.
+    const paid = { ...made, request: unsponsored.made.request }
+    const { payload } = await pay(buy(), paid)
+    expect((await refusal(till.admit(made, { payload }))).detail).toMatch(/must be sent by it/)
+  })
+
   test('TC-047 what is no hash', async () => {
     const { till, made } = await shop()
     for (const hash of [`0x${'00'.repeat(31)}`, `0x${'00'.repeat(33)}`, '00'.repeat(32), 7, undefined]) {

@@ -5,11 +5,22 @@ import * as HexLib from 'ox/Hex'
 import { startTempo, type LocalTempo } from '../../../testing/src/anvil.ts'
 import type { SigningAccount } from '../src/lib/account.ts'
 import type { Hex } from '../src/lib/address.ts'
+import { openTransaction } from '../src/lib/envelope.ts'
 import { heavy } from '../src/lib/heavy.ts'
 import { tempo as buyers } from '../src/client.ts'
 import { tempo as sellers } from '../src/server.ts'
-import type { Sponsor } from '../src/lib/sponsor.ts'
-import { expiring, honest, open, sign, transaction, transfers, usdCall, type Draft } from './craft.ts'
+import { createSponsor, type Sponsor } from '../src/lib/sponsor.ts'
+import {
+  authorizations,
+  expiring,
+  honest,
+  open,
+  sign,
+  transaction,
+  transfers,
+  usdCall,
+  type Draft,
+} from './craft.ts'
 import {
   alphaUsd,
   doubt,
@@ -217,11 +228,15 @@ describe('does not pay for', () => {
       to: hex(usd),
       data: hex(calls(made)[0]!.data.replace('95777d59', '095ea7b3').slice(0, 138)),
     })
-    await refused((made) => ({
-      calls: [...calls(made), ...Array.from({ length: 40 }, () => approve(made))],
-      gas: 20_000_000n,
-    }))
-    await refused((made) => ({ calls: [...calls(made), usdCall(payer, 1n)] }))
+    expect(
+      await refused((made) => ({
+        calls: [...calls(made), ...Array.from({ length: 40 }, () => approve(made))],
+        gas: 20_000_000n,
+      })),
+    ).toMatch(/something else/)
+    expect(await refused((made) => ({ calls: [...calls(made), usdCall(payer, 1n)] }))).toMatch(
+      /not the ones that were asked for/,
+    )
   })
 
   test('A-16 the purchase of the currency', async () => {
@@ -232,7 +247,7 @@ describe('does not pay for', () => {
       { to: hex(alphaUsd), data: hex(`0x095ea7b3${word(exchange)}${word(12_000n)}`) },
       { to: exchange, data: hex(`0xf0122b75${word(alphaUsd)}${word(usd)}${word(10_000n)}${word(12_000n)}`) },
     ]
-    await refused((made) => ({ calls: [...swap, ...calls(made)] }))
+    expect(await refused((made) => ({ calls: [...swap, ...calls(made)] }))).toMatch(/something else/)
   })
 
   test('A-17 the registration of a key', async () => {
@@ -254,15 +269,15 @@ describe('does not pay for', () => {
       address: hex(`0x${(i + 1).toString(16).padStart(40, '7')}`),
       storageKeys: [hex(`0x${'00'.repeat(32)}`)],
     }))
-    await refused((made) => ({ calls: calls(made), accessList: accessList.slice(0, 50) }))
-    await refused((made) => ({ calls: calls(made), accessList: accessList.slice(0, 1) }))
+    for (const length of [50, 1])
+      expect(
+        await refused((made) => ({ calls: calls(made), accessList: accessList.slice(0, length) })),
+      ).toMatch(/more than pay/)
   })
 
   test('A-19 an authorization list', async () => {
-    const { Signatures } = await heavy()
-    const signature = Signatures.from(await account.sign!({ hash: hex(`0x${'11'.repeat(32)}`) }))
-    const authorizationList = [{ address: other, chainId: 1337, nonce: 0n, signature }]
-    await refused((made) => ({ calls: calls(made), authorizationList }) as never)
+    const authorizationList = await authorizations(account, other)
+    expect(await refused((made) => ({ calls: calls(made), authorizationList }))).toMatch(/more than pay/)
   })
 
   test('A-20 a nonce lane of its own', async () => {
@@ -368,6 +383,34 @@ describe('does not pay for', () => {
   })
 })
 
+describe('the sponsor alone turns down', () => {
+  const { check } = createSponsor({ account: purse }, 1337)
+  const judge = async (over: Draft): Promise<string> => {
+    const calls = [usdCall(merchant, 10_000n)]
+    const signed = await openTransaction(await leave({ calls, ...over }))
+    return (await refusal(Promise.resolve().then(() => check(signed, 1, now())))).detail
+  }
+
+  test('A-16 more calls', async () => {
+    expect(await judge({ calls: [usdCall(merchant, 10_000n), usdCall(payer, 1n)] })).toMatch(/other calls/)
+  })
+
+  test('A-18 an access list', async () => {
+    expect(await judge({ accessList: [{ address: other, storageKeys: [] }] })).toMatch(/more than pay/)
+  })
+
+  test('A-19 an authorization list', async () => {
+    expect(await judge({ authorizationList: await authorizations(account, other) })).toMatch(/more than pay/)
+  })
+
+  test('A-23 a transaction that pays its own fee', async () => {
+    const signed = await openTransaction(
+      await sign(account, { calls: [usdCall(merchant, 10_000n)], gas: 400_000n, feeToken: undefined }),
+    )
+    expect(() => check(signed, 1, now())).toThrow(/fee payer to the server/)
+  })
+})
+
 describe('A-22 payments that fail at the cost of the sponsor', () => {
   /** Passes the rehearsal, fails on the chain: the money moves away in between. */
   async function fail(till: Till, made: Offer, died = false): Promise<void> {
@@ -408,6 +451,38 @@ describe('A-22 payments that fail at the cost of the sponsor', () => {
     account = privateKeyToAccount(generatePrivateKey())
     await chain.fund(account.address, 10_000n)
     await till.admit(made, await pay(buy(), made))
+  })
+
+  test('A-22 more payments of one sender at once than it may have under way', async () => {
+    // The fee that was set holds from the next block on; the buyer looks at the last one.
+    await chain.mine()
+    const { till } = await shop()
+    const buyer = buy()
+    const ready = []
+    for (let i = 0; i < 17; i++) {
+      const made = await offer(till.seller, { amount: '0.01' })
+      const credential = await pay(buyer, made)
+      const parsed = await till.parse(made, credential.payload)
+      await till.seller.verify(parsed, till.context(made))
+      ready.push({ made, parsed })
+    }
+    const last = ready.pop()!
+    const settle = ({ made, parsed }: typeof last, notes: string[] = []) =>
+      till.seller.settle(parsed, till.noted(made, notes))
+    let release = () => {}
+    const held = new Promise<void>((resolve) => (release = resolve))
+    const running = ready.map(({ made, parsed }) =>
+      till.seller.settle(parsed, { ...till.noted(made, []), note: () => held }),
+    )
+    const notes: string[] = []
+    expect((await doubt(settle(last, notes))).message).toMatch(/too many/)
+    expect(notes).toEqual([])
+    // Whatever becomes of the others, then it may.
+    proxy.fault = () => 'reset'
+    release()
+    await Promise.allSettled(running)
+    proxy.fault = () => 'pass'
+    await settle(last)
   })
 })
 

@@ -42,19 +42,19 @@ export interface FaultyStore extends Store {
   readonly calls: number
   /** Whether a call has been failed. */
   readonly failed: boolean
-  /** Fails the n-th call from now, counted from 1; with `lasting`, and all that follow until `repair`. */
-  fail(nth: number, loss: Loss, lasting?: 'once' | 'lasting'): void
+  /** Fails the n-th call from now, counted from 1; with `twice`, the next one too; with `lasting`, all until `repair`. */
+  fail(nth: number, loss: Loss, lasting?: 'once' | 'twice' | 'lasting'): void
   repair(): void
 }
 
 export function faulty(store: Store): FaultyStore {
   let calls = 0
   let failed = false
-  let plan: { nth: number; loss: Loss; lasting: boolean } | undefined
+  let plan: { nth: number; loss: Loss; last: number } | undefined
 
   async function through<T>(work: () => Promise<T>): Promise<T> {
     calls++
-    if (!plan || (plan.lasting ? calls < plan.nth : calls !== plan.nth)) return work()
+    if (!plan || calls < plan.nth || calls > plan.last) return work()
     failed = true
     if (plan.loss === 'after' && calls === plan.nth) await work()
     throw new Error('the store cannot be reached')
@@ -70,7 +70,7 @@ export function faulty(store: Store): FaultyStore {
     fail(nth, loss, lasting = 'once') {
       calls = 0
       failed = false
-      plan = { nth, loss, lasting: lasting === 'lasting' }
+      plan = { nth, loss, last: { once: nth, twice: nth + 1, lasting: Infinity }[lasting] }
     },
     repair() {
       plan = undefined
@@ -78,7 +78,7 @@ export function faulty(store: Store): FaultyStore {
     get: (key) => through(() => store.get(key)),
     swap: (key, expect, next) => through(() => store.swap(key, expect, next)),
     async due(queue, limit, after) {
-      if (plan?.lasting && failed) throw new Error('the store cannot be reached')
+      if (plan?.last === Infinity && failed) throw new Error('the store cannot be reached')
       return store.due(queue, limit, after)
     },
   }
