@@ -1,7 +1,17 @@
 import { readFileSync } from 'node:fs'
 import { createBinding, parseReceipt } from '@mppkit/core'
 import { createFloor, FIXED, PROBLEM } from './floor.ts'
-import { answer, check, cpuTime, inTurn, isChild, quotient, Samples, start } from './lib/measure.ts'
+import {
+  answer,
+  check,
+  cpuTime,
+  inTurn,
+  isChild,
+  quotient,
+  Samples,
+  start,
+  type Spread,
+} from './lib/measure.ts'
 import {
   challengeIn,
   CONTENT,
@@ -48,9 +58,9 @@ export async function inProcess({ quick }: { quick: boolean }): Promise<Row[]> {
   for (let round = 0; round < rounds; round++) {
     for (const kind of ['402', 'paid'] as const) {
       for (const peer of inTurn(peers, round)) {
-        const child = start(import.meta.filename)
+        const child = start(import.meta.filename, { core: 0 })
         try {
-          const job: Job = { peer, kind, warm: quick ? 3000 : 15_000, count: quick ? 2000 : 10_000 }
+          const job: Job = { peer, kind, warm: quick ? 3000 : 10_000, count: quick ? 2000 : 8_000 }
           samples.add(`${peer} ${kind}`, await child.ask<number>(job))
         } finally {
           await child.end()
@@ -59,13 +69,9 @@ export async function inProcess({ quick }: { quick: boolean }): Promise<Row[]> {
     }
   }
   return (['402', 'paid'] as const).flatMap((kind): Row[] => {
-    const [bare, floor, ours, mppx, once] = peers.map((peer) => samples.spread(`${peer} ${kind}`)) as [
-      ReturnType<Samples['spread']>,
-      ReturnType<Samples['spread']>,
-      ReturnType<Samples['spread']>,
-      ReturnType<Samples['spread']>,
-      ReturnType<Samples['spread']>,
-    ]
+    const read = (peer: Peer): Spread => samples.spread(`${peer} ${kind}`)
+    const [bare, floor, ours] = [read('bare'), read('floor'), read('ours')]
+    const [mppx, once] = [read('mppx'), read('mppx once')]
     const wanted = kind === '402' ? 5 : 8
     return [
       {
@@ -75,6 +81,7 @@ export async function inProcess({ quick }: { quick: boolean }): Promise<Row[]> {
         cells: { ours, mppx, floor, bare },
         verdicts: [
           { of: 'mppx / ours', ratio: quotient(mppx, ours), target: { least: wanted } },
+          { of: 'mppx / floor', ratio: quotient(mppx, floor) },
           {
             of: 'ours / floor',
             ratio: quotient(ours, floor),
@@ -87,7 +94,10 @@ export async function inProcess({ quick }: { quick: boolean }): Promise<Row[]> {
         what: `${kind}, mppx configured once`,
         unit: 'µs',
         cells: { ours, mppx: once },
-        verdicts: [{ of: 'mppx / ours', ratio: quotient(once, ours), target: { least: wanted } }],
+        verdicts: [
+          { of: 'mppx / ours', ratio: quotient(once, ours), target: { least: wanted } },
+          { of: 'mppx / floor', ratio: quotient(once, floor) },
+        ],
       },
     ]
   })

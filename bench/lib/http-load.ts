@@ -3,12 +3,12 @@ import { answer, check, cpuTime } from './measure.ts'
 import { challengeIn, payFloor, payOurs, payTheirs } from './peers.ts'
 import type { Peer } from './http-server.ts'
 
-/** Requests to send; without a `credentials` count they carry none. */
+/** What to send, and for how long. */
 export interface Load {
   port: number
   peer: Peer
   kind: '402' | 'paid'
-  /** Distinct credentials to make; the load ends when they are used up. */
+  /** Distinct credentials to make, of which the warm-up may use two fifths; the load ends when they are used up. */
   credentials: number
   /** Seconds. */
   warm: number
@@ -37,6 +37,7 @@ class Generator {
   #next = 0
   #done = 0
   #stopAt = 0
+  #end = Infinity
   #status = Buffer.alloc(0)
   #length = Buffer.alloc(0)
 
@@ -84,8 +85,10 @@ class Generator {
     check(again.startsWith('HTTP/1.1 402 '), `${peer} takes a credential twice`)
   }
 
-  async run(seconds: number): Promise<Progress> {
+  /** Runs for that long, or until the given share of the credentials is used up. */
+  async run(seconds: number, share: number): Promise<Progress> {
     this.#stopAt = performance.now() + seconds * 1000
+    this.#end = this.#load.kind === 'paid' ? Math.floor(this.#requests.length * share) : Infinity
     // A generator that sleeps between answers is dear to wake, and it is the server that pays for it, in `write`.
     let isOver = false
     const stayAwake = (): void => {
@@ -95,6 +98,11 @@ class Generator {
     await Promise.all(Array.from({ length: CONNECTIONS }, () => this.#drive()))
     isOver = true
     return this.progress()
+  }
+
+  /** The next to send: each credential once, everything else again and again. */
+  #request(): Buffer {
+    return this.#requests[this.#load.kind === 'paid' ? this.#next++ : 0]!
   }
 
   /** Sends request after request on one connection. */
@@ -141,12 +149,10 @@ class Generator {
         },
       })
       const send = (): void => {
-        const request = this.#requests[this.#load.kind === 'paid' ? this.#next++ : 0]
-        if (request === undefined || performance.now() >= this.#stopAt) {
-          if (request !== undefined && this.#load.kind === 'paid') this.#next--
+        if (performance.now() >= this.#stopAt || this.#next >= this.#end) {
           socket.destroy()
           resolve()
-        } else socket.write(request)
+        } else socket.write(this.#request())
       }
       socket.once('connect', send).once('error', reject)
     })
@@ -174,7 +180,7 @@ class Generator {
 
   /** Sends one request on a connection of its own and resolves with the answer's text. */
   #take(): Promise<string> {
-    const request = this.#requests[this.#load.kind === 'paid' ? this.#next++ : 0]!
+    const request = this.#request()
     return new Promise((resolve, reject) => {
       let text = ''
       const socket = connect(this.#load.port, '127.0.0.1')
@@ -218,7 +224,6 @@ answer(async (question: Question) => {
     return generator.look()
   }
   if (!generator) throw new Error('prepare first')
-  return question === 'progress'
-    ? generator.progress()
-    : generator.run(question === 'warm' ? load.warm : load.seconds)
+  if (question === 'progress') return generator.progress()
+  return question === 'warm' ? generator.run(load.warm, 0.4) : generator.run(load.seconds, 1)
 })

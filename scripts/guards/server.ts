@@ -4,6 +4,16 @@ import { guardsIn, type Elsewhere } from './types.ts'
 const folder = 'packages/server'
 
 export const server = [
+  ...guardsIn('packages/core', 'json.ts', [
+    {
+      id: 'A-58c',
+      what: 'a credential is not nested without end',
+      find: '  if (hasMoreBrackets(text, depth)) checkDepth(text, depth)\n',
+      replace: '',
+      in: 'json',
+      test: 'nesting ends at 64',
+    },
+  ]),
   ...guardsIn(folder, 'lifecycle.ts', [
     {
       id: 'A-05a',
@@ -12,6 +22,14 @@ export const server = [
       replace: '',
       in: 'replay',
       test: 'CORE-143 CORE-144, P5, rule 5',
+    },
+    {
+      id: 'A-22h',
+      what: 'refused credentials are counted for each remote',
+      find: 'if (attempt.remote !== undefined) options.limiter?.count(attempt.remote)',
+      replace: '',
+      in: 'limits',
+      test: 'CORE-160, C36, rule 16',
     },
     {
       id: 'A-25e',
@@ -131,15 +149,20 @@ export const server = [
       in: 'http',
       test: 'CORE-164: several Payment credentials',
     },
-    {
-      id: 'A-22h',
-      what: 'refused credentials are counted for each remote',
-      find: 'limiter?.count(peer.remote)',
-      replace: 'void limiter',
-      in: 'limits',
-      test: 'CORE-160, C36, rule 16',
-    },
   ]),
 ]
 
-export const elsewhere: Elsewhere[] = []
+export const elsewhere: Elsewhere[] = [
+  {
+    row: 'A-07',
+    reason:
+      'that only one of several signatures of a transaction is mined is a rule of the chain; "an expiring nonce executes once, whoever sponsors it" looks at it',
+  },
+  {
+    row: 'A-14',
+    reason: 'that no key consents to another key is refused by the decoder of ox, before our own look at it',
+  },
+  { row: 'A-28…A-31', reason: 'charges on plain EVM chains: no rail here takes them' },
+  { row: 'A-32…A-49', reason: 'sessions: no rail here takes them' },
+  { row: 'A-50…A-56', reason: 'subscriptions: no rail here takes them' },
+]

@@ -64,7 +64,7 @@ afterEach(() => {
 })
 
 const sell = (over: object = {}) =>
-  sellers.charge({ recipient: merchant, chainId: 1337, rpcUrl: proxy.url, ...over })
+  sellers.charge({ recipient: merchant, chainId: 1337, rpcUrl: proxy.url, rpcTimeout: 3000, ...over })
 const buy = (over: object = {}) => buyers.charge({ account, chainId: 1337, rpcUrl: proxy.url, ...over })
 const now = () => Math.floor(Date.now() / 1000)
 
@@ -555,6 +555,10 @@ describe('the kind first', () => {
   })
 
   test('A-27 TC-048 nothing is paid where a proof is asked for', async () => {
+    // Not even nothing itself, transferred in due form.
+    const { till, made } = await shop({ amount: '0' })
+    const { detail } = await refusal(present(till, made, { calls: transfers([honest(made)]) }))
+    expect(detail).toMatch(/asks for a proof/)
     expect((await kind({ amount: '0' }, { type: 'transaction', signature: '0x76' })).code).toBe(
       'verification-failed',
     )
@@ -564,6 +568,16 @@ describe('the kind first', () => {
   })
 
   test('A-27 TC-070 TC-071 TC-078 TC-082 modes that were not offered', async () => {
+    // Good but for that.
+    const { till: pushed, made } = await shop({ amount: '0.01', modes: ['push'] })
+    const signed = transaction(await sign(account, { calls: transfers([honest(made)]) }))
+    expect((await refusal(pushed.admit(made, signed))).detail).toMatch(/hashes only/)
+    const { till: pulled, made: other } = await shop({ amount: '0.01', modes: ['pull'] })
+    const { transactionHash: hash } = await chain.rpc('eth_sendRawTransactionSync', [
+      await sign(account, { calls: transfers([honest(other)]) }),
+    ])
+    const sent = { payload: { type: 'hash', hash } }
+    expect((await refusal(pulled.admit(other, sent))).detail).toMatch(/signed transactions only/)
     expect(
       (await kind({ amount: '1', modes: ['push'] }, { type: 'transaction', signature: '0x76' })).code,
     ).toBe('verification-failed')

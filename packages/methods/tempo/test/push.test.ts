@@ -167,6 +167,13 @@ describe('turns away', () => {
   })
 
   test('A-10 TC-080 a reverted transaction, though its fee is a transfer too', async () => {
+    // Whatever its events say.
+    const { till, made } = await shop()
+    const credential = await pay(buy(), made)
+    const mined = await chain.rpc('eth_getTransactionReceipt', [credential.payload['hash']])
+    proxy.fault = () => ({ result: { ...mined, status: '0x0' } })
+    expect((await refusal(till.admit(made, credential))).detail).toMatch(/reverted/)
+    proxy.fault = () => 'pass'
     const detail = await refused((made) => ({ calls: transfers([honest(made, { amount: 10n ** 15n })]) }))
     expect(detail).toMatch(/reverted/)
   })
@@ -207,6 +214,14 @@ describe('turns away', () => {
       amount: '0.01',
       splits,
     })
+    // Two splits to the same account.
+    const equal = { amount: '0.003', recipient: other }
+    await refused(
+      (made) => ({
+        calls: transfers([honest(made, { amount: 4_000n }), { recipient: other, amount: 3_000n }]),
+      }),
+      { amount: '0.01', splits: [equal, equal] },
+    )
   })
 
   test('A-11 the memo of the challenge on a leg that is not the first', async () => {

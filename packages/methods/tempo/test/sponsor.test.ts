@@ -73,7 +73,14 @@ const now = () => Math.floor(Date.now() / 1000)
 
 async function shop(terms: Terms = { amount: '0.01' }, sponsor: Partial<Sponsor> = {}, over: object = {}) {
   const feePayer = { account: purse, ...sponsor }
-  const seller = sellers.charge({ recipient: merchant, chainId: 1337, rpcUrl: proxy.url, feePayer, ...over })
+  const seller = sellers.charge({
+    recipient: merchant,
+    chainId: 1337,
+    rpcUrl: proxy.url,
+    rpcTimeout: 3000,
+    feePayer,
+    ...over,
+  })
   return { till: new Till(seller), made: await offer(seller, terms) }
 }
 
