@@ -1,4 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
 
 /** Repeated measurements of one thing, in the order in which they were taken. */
 export interface Spread {
@@ -61,7 +62,7 @@ export function start(
   file: string | URL,
   { core, flags = [] }: { core?: number; flags?: readonly string[] } = {},
 ): Child {
-  const script = file instanceof URL ? file.pathname : file
+  const script = file instanceof URL ? fileURLToPath(file) : file
   const node = [process.execPath, ...flags, script, '--child']
   const [command = '', ...args] =
     canPin && core !== undefined ? ['taskset', '-c', String(core), ...node] : node

@@ -1,4 +1,4 @@
-import { formatChallenge } from '@mppkit/core'
+import { formatChallenge, type JsonObject } from '@mppkit/core'
 import { describe, expect, test, vi } from 'vitest'
 import { createClient, limits, reasonFor, type Offer, type Policy } from '../src/index.ts'
 import { ask, buyer, challenge, honest, serve, toy } from './seller.ts'
@@ -155,6 +155,23 @@ describe('CORE-146: the policy decides before anything is signed', () => {
     expect(await verdict(policy as Partial<Policy>, over as Parameters<typeof challenge>[0])).toBe(expected)
   })
 
+  test('CHG-032: the detail tells price and fee apart, so that the right limit can be set', async () => {
+    const detail = async (ask: JsonObject, over = {}) => {
+      const seller = await serve(honest({ ask, ...over }))
+      const methods = [toy(), toy({ intent: 'session' })]
+      return reasonFor(await buyer({}, { methods }).fetch(seller.url))?.detail
+    }
+    const methodDetails = { fee: '5' }
+    expect(await detail({ amount: '101' })).toBe('price 1.01 is above perRequest 1 usd')
+    expect(await detail({ amount: '98', methodDetails })).toBe(
+      'price 0.98 and up to 0.05 fee is above perRequest 1 usd',
+    )
+    // What `amount` means there, only the method knows.
+    expect(await detail({ amount: '98', methodDetails }, { intent: 'session' })).toBe(
+      'price 1.03 is above perRequest 1 usd',
+    )
+  })
+
   test('CORE-157: origins holds the origin that answered', async () => {
     const seller = await serve(honest())
     expect((await buyer({ origins: [`${seller.origin}/`] }).fetch(seller.url)).status).toBe(200)
@@ -184,23 +201,70 @@ describe('CORE-146: the policy decides before anything is signed', () => {
   })
 })
 
+describe('what costs nothing is a proof of identity, and good only where it was asked for', () => {
+  const free = (realm: string): typeof fetch => {
+    const offer = formatChallenge(challenge({ realm, ask: { amount: '0' } }))
+    return async (_, init) =>
+      new Headers(init?.headers).has('authorization')
+        ? new Response('in')
+        : new Response('who?', { status: 402, headers: { 'WWW-Authenticate': offer } })
+  }
+  const evil = 'https://cats.example:8443/'
+  test.each([
+    ['another realm', evil, 'bank.example', {}, 'realm'],
+    ['a realm that begins alike', evil, 'cats.example.bank.example', {}, 'realm'],
+    ['a subdomain', 'https://bank.cats.example/', 'cats.example', {}, 'realm'],
+    ['another port', evil, 'cats.example:443', {}, 'realm'],
+    ['the host', evil, 'Cats.Example', {}, 200],
+    ['host and port', evil, 'CATS.example:8443', {}, 200],
+    ['the origin is listed', evil, 'bank.example', { origins: ['https://cats.example:8443'] }, 200],
+    ['the realm is listed', evil, 'bank.example', { realms: ['bank.example'] }, 200],
+    ['another realm is listed', evil, 'bank.example', { realms: ['zoo.example'] }, 'realm'],
+    ['another origin is listed', evil, 'bank.example', { origins: ['https://zoo.example'] }, 'origin'],
+    ['approved', evil, 'bank.example', { approve: () => true }, 200],
+    ['not approved', evil, 'bank.example', { approve: () => false }, 'denied'],
+    ['on loopback, for development', 'http://localhost:3000/', 'bank.example', {}, 200],
+  ])('%s', async (_, url, realm, policy, expected) => {
+    const { fetch, method } = buyer(policy, { fetch: free(realm) })
+    const response = await fetch(url)
+    const reason = reasonFor(response)
+    expect(reason?.code ?? response.status).toBe(expected)
+    expect(method.prepared).toHaveLength(expected === 200 ? 1 : 0)
+  })
+
+  test('the refusal names the remedies, also in a quote', async () => {
+    const { quote } = buyer({}, { fetch: free('bank.example') })
+    const [offer] = await quote(evil)
+    for (const word of ['bank.example', 'cats.example:8443', 'policy.realms', 'origins', 'approve'])
+      expect(offer?.reason?.detail).toContain(word)
+  })
+})
+
 describe('C45: expires is judged by the clock of the server', () => {
-  const dated = (date: number, expires: number) =>
-    (async () =>
+  function dated(date: number, expires: number | undefined): typeof fetch {
+    const { expires: _, ...plain } = challenge()
+    const offer = expires === undefined ? plain : { ...plain, expires: new Date(expires).toISOString() }
+    return async (_input, init) =>
       new Response(null, {
-        status: 402,
-        headers: {
-          Date: new Date(date).toUTCString(),
-          'WWW-Authenticate': formatChallenge(challenge({ expires: new Date(expires).toISOString() })),
-        },
-      })) as typeof fetch
+        status: new Headers(init?.headers).has('authorization') ? 200 : 402,
+        headers: { Date: new Date(date).toUTCString(), 'WWW-Authenticate': formatChallenge(offer) },
+      })
+  }
   const noon = Date.parse('2030-01-01T12:00:00Z')
   test.each([
-    ['slow server, fresh there', noon, noon - 3_600_000, noon - 3_300_000, 1],
-    ['slow server, stale there', noon, noon - 3_600_000, noon - 3_600_001, 0],
-    ['fast server, stale there', noon, noon + 3_600_000, noon + 300_000, 0],
-    ['within 5 s the own clock counts', noon, noon - 4000, noon - 2000, 0],
-  ])('%s', async (_, now, date, expires, paid) => {
+    ['slow server, fresh there', noon, noon - 60_000, noon - 30_000, 200],
+    ['slow server, stale there', noon, noon - 60_000, noon - 60_001, 'expired'],
+    ['fast server, fresh there', noon, noon + 60_000, noon + 90_000, 200],
+    ['fast server, stale there', noon, noon + 60_000, noon + 30_000, 'expired'],
+    ['within 5 s the own clock counts', noon, noon - 4000, noon - 2000, 'expired'],
+    // A signature made by the clock of a liar would be good long after the offer.
+    ['a minute ahead is the most', noon, noon + 61_000, noon + 300_000, 'clock'],
+    ['an hour ahead', noon, noon + 3_600_000, noon + 3_900_000, 'clock'],
+    ['an hour behind', noon, noon - 3_600_000, noon - 3_300_000, 'clock'],
+    ['an hour behind, fresh by both clocks', noon, noon - 3_600_000, noon + 300_000, 'clock'],
+    ['an hour ahead, without expires', noon, noon + 3_600_000, undefined, 'clock'],
+    ['a minute ahead, without expires', noon, noon + 60_000, undefined, 200],
+  ])('%s', async (_, now, date, expires, expected) => {
     const times: number[] = []
     const method = toy()
     const prepare = method.prepare.bind(method)
@@ -208,11 +272,14 @@ describe('C45: expires is judged by the clock of the server', () => {
       times.push(context.now()),
       prepare(challenge, request, context)
     )
-    await buyer({}, { methods: [method], now: () => now, fetch: dated(date, expires) }).fetch(
-      'https://shop.example/',
-    )
-    expect(method.prepared).toHaveLength(paid)
-    expect(times).toEqual(paid ? [date] : [])
+    const response = await buyer(
+      {},
+      { methods: [method], now: () => now, fetch: dated(date, expires) },
+    ).fetch('https://shop.example/')
+    const reason = reasonFor(response)
+    expect(reason?.code ?? response.status).toBe(expected)
+    expect(times).toEqual(reason ? [] : [date])
+    if (reason?.code === 'clock') expect(reason.detail).toContain(` ${(date - now) / 1000} s`)
   })
 
   test('CORE-051: expired while it was approved or signed: no credential', async () => {
@@ -320,13 +387,15 @@ describe('budgets', () => {
   })
 
   test('hour and day roll', async () => {
-    const seller = await serve(honest())
     let now = Date.now()
+    const seller = await serve((seen, response, self) => {
+      response.setHeader('Date', new Date(now).toUTCString())
+      return honest({ expires: new Date(now + 300_000).toISOString() })(seen, response, self)
+    })
     const { fetch } = buyer(
       { limits: { currency: 'usd', perRequest: '1', perHour: '0.20', perDay: '0.30', total: '0.50' } },
       { now: () => now },
     )
-    // The clock of the test runs; that of the server stands, so challenges never expire.
     const run = async (minutes: number) => {
       now += minutes * 60_000
       const response = await fetch(seller.url)
@@ -388,7 +457,11 @@ describe('budgets', () => {
     )
     const response = await fetch(seller.url)
     expect([response.status, await response.text()]).toEqual([402, 'pay first'])
-    expect(reasonFor(response)).toMatchObject({ code: 'failed', cause: { message: 'no funds' } })
+    expect(reasonFor(response)).toMatchObject({
+      code: 'failed',
+      detail: 'toy could not sign: no funds',
+      cause: { message: 'no funds' },
+    })
     expect(events).toMatchObject([{ type: 'refused' }])
     broken = false
     expect((await fetch(seller.url)).status).toBe(200)

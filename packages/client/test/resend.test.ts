@@ -116,7 +116,8 @@ describe('resume', () => {
 
   test('in another process: the policy and the budget are asked, the expiry is not', async () => {
     const { seller, payment } = await unresolvedPayment()
-    const later = { now: () => Date.now() + 86_400_000 }
+    let ahead = 86_400_000
+    const later = { now: () => Date.now() + ahead }
     const before = seller.seen.length
     await expect(buyer({ recipients: ['other'] }).resume(payment, seller.url)).rejects.toThrow(/recipient/)
     await expect(buyer({}, { methods: [toy({ name: 'gold' })] }).resume(payment, seller.url)).rejects.toThrow(
@@ -127,6 +128,7 @@ describe('resume', () => {
     expect(seller.seen).toHaveLength(before)
     const { fetch, resume } = buyer(once, later)
     expect((await resume(payment, seller.url)).status).toBe(200)
+    ahead = 0
     expect(reasonFor(await fetch(seller.url))?.code).toBe('budget')
   })
 
@@ -256,7 +258,11 @@ describe('a method that moves the money itself', () => {
 
   test('fails for good, and find says not-moved: the original 402, and the budget is free', async () => {
     const { outcome, events, fetch, seller } = await fails('not-moved')
-    expect(reasonFor(outcome as Response)).toMatchObject({ code: 'failed', cause: { message: 'rail down' } })
+    expect(reasonFor(outcome as Response)).toMatchObject({
+      code: 'failed',
+      detail: 'toy could not pay: rail down',
+      cause: { message: 'rail down' },
+    })
     expect(await (outcome as Response).text()).toBe('pay first')
     expect(events).toMatchObject([{ type: 'refused' }])
     expect((await fetch(seller.url)).status).toBe(200)

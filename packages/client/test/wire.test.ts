@@ -1,4 +1,4 @@
-import { encodeBase64url, formatChallenge, type Challenge } from '@mppkit/core'
+import { encodeBase64url, formatChallenge, type Challenge, type ClientMethod } from '@mppkit/core'
 import { expect, test } from 'vitest'
 import { paymentOf, reasonFor, receiptOf } from '../src/index.ts'
 import { ask, buyer, challenge, deliver, honest, serve, toy } from './seller.ts'
@@ -222,6 +222,21 @@ test('supports: a method that cannot pay this challenge leaves it to its twin', 
   expect([never.prepared.length, able.prepared.length]).toEqual([0, 1])
   const response = await buyer({}, { methods: [never] }).fetch(seller.url)
   expect(reasonFor(response)?.code).toBe('unsupported')
+})
+
+test('CORE-100: unsupported says why, where the method can tell', async () => {
+  const seller = await serve(honest({ ask: { methodDetails: { network: 'moon' } } }))
+  const detail = async (over: Partial<ClientMethod>) =>
+    reasonFor(await buyer({}, { methods: [toy(over)] }).fetch(seller.url))?.detail
+  const supports = () => false
+  expect(await detail({ name: 'gold' })).toBe('no method can pay this toy/charge')
+  expect(await detail({ supports })).toBe('no method can pay this toy/charge on moon')
+  const cost = () => {
+    throw new Error('it is for moon, not earth')
+  }
+  expect(await detail({ supports, cost })).toBe(
+    'no method can pay this toy/charge: it is for moon, not earth',
+  )
 })
 
 test('CORE-154: two purchases use two challenges; one that was paid is never paid again', async () => {

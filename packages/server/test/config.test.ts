@@ -131,6 +131,8 @@ const PRICES: [string, Record<string, unknown>, MppOptions['methods'], RegExp][]
   ['a lifetime of 9', { lifetime: 9 }, [toy], /at least 10/],
   ['a lifetime of 10.5', { lifetime: 10.5 }, [toy], /whole seconds/],
   ['a lifetime in words', { lifetime: '5m' }, [toy], /whole seconds/],
+  ['a lifetime in milliseconds', { lifetime: 2_592_001 }, [toy], /seconds/],
+  ['an unknown key of redeem', { redeem: { times: 3 } }, [toy], /attempts and within/],
   ['a body of no bytes', { maxBody: 0 }, [toy], /maxBody/],
   ['every rail withheld', { toy: false }, [toy], /withhold fewer/],
   ['no attempts', { redeem: { attempts: 0 } }, [toy], /at least 1/],

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseCredential } from '@mppkit/core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { parseRecord, QUEUE, recordKey, UNCLAIMED, type State } from '../src/lib/record.ts'
+import { parseRecord, paymentsQueue, recordKey, unclaimedQueue, type State } from '../src/lib/record.ts'
 import { openCounter, TRADES, type Counter, type Point, type Trade, type TradeName } from './lib/counter.ts'
 import { buy, persist } from './lib/harness.ts'
 
@@ -121,7 +121,7 @@ describe.each(Object.keys(TRADES) as TradeName[])(
         }
       }
       await Promise.all([next(), next()])
-    })
+    }, 120_000)
 
     test.each(FATES[trade])(
       'at %s: the same credential ends as %s, silence as %s',
@@ -216,10 +216,10 @@ async function expectBooks(shop: Counter, trade: TradeName, end: End): Promise<v
   expect(await shop.ledger.balance('alice')).toBe(100_000n - 100n * BigInt(debits - refunds))
   expect(shop.starts()).toBeLessThanOrEqual(attempts)
   const challenge = challengeOf(shop)
-  const listed = await shop.store.due(UNCLAIMED, 10)
+  const listed = await shop.store.due(unclaimedQueue('api.example.com'), 10)
   const record = await shop.store.get(recordKey(challenge.realm, quoteOf(challenge)))
   expect(listed.length).toBe(end === 'owed' ? 1 : 0)
-  expect(await shop.store.due(QUEUE, 10)).toEqual([])
+  expect(await shop.store.due(paymentsQueue('api.example.com'), 10)).toEqual([])
   // A delivered record has done its duty after a quarter of an hour; by then it is gone.
   if (STATES[end] === 'unclaimed') expect(record && parseRecord(record).state).toBe('unclaimed')
   else if (STATES[end] === undefined) expect(record).toBeUndefined()

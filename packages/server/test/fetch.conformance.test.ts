@@ -123,12 +123,8 @@ async function serve(handler: Handler): Promise<Served> {
   }
 }
 
-const parsed =
-  'the runtime parses the target into a URL before the router and the gate see it; both see the same'
-testAdapter('fetch', (app) => serve(handlerOf(app)), {
-  expectedFailures: { 'dotted-targets': parsed, 'absolute-targets': parsed },
-})
-askSeam('fetch', (app) => serve(handlerOf(app)), { normalises: true })
+testAdapter('fetch', (app) => serve(handlerOf(app)))
+askSeam('fetch', (app) => serve(handlerOf(app)))
 // As on a runtime that shows neither its sockets nor what became of an answer.
 askSeam('fetch alone', (app) => serve((request) => handlerOf(app)(request)), {
   normalises: true,

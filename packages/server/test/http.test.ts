@@ -116,7 +116,6 @@ describe('C15: raw targets', () => {
   test.each([
     ['path', { target: '/photos' }],
     ['case of the path', { target: '/Photo' }],
-    ['spelling of the path', { target: '/%70hoto' }],
     ['trailing slash', { target: '/photo/' }],
     ['query', { target: '/photo?x=1' }],
     ['empty query', { target: '/photo?' }],
@@ -129,6 +128,40 @@ describe('C15: raw targets', () => {
     expect([answer.status, answer.problem.type]).toEqual([402, expect.stringMatching(/invalid-challenge$/)])
     expect(store.calls.swap).toBe(0)
     expect((await drive(gate, ask)).status).toBe(200)
+  })
+
+  test('rule 1, promise 4: paid and not delivered, then sent with another request: a final 409, and good for its own', async () => {
+    const { shop, gate } = await open()
+    const ask = await buy(shop, gate)
+    expect((await drive(gate, ask, () => ({ status: 500 }))).status).toBe(500)
+    for (const change of [
+      { target: '/video' },
+      { method: 'POST' },
+      { method: 'POST', target: '/photo', body: 'x' },
+    ]) {
+      const answer = await drive(gate, { ...ask, ...change }, never)
+      expect([answer.status, answer.header('retry-after'), answer.challenges.length]).toEqual([
+        409,
+        undefined,
+        0,
+      ])
+    }
+    expect((await drive(gate, ask)).status).toBe(200)
+    expect((await drive(gate, { ...ask, target: '/video' }, never)).status).toBe(402)
+  })
+
+  test('rule 1, promise 4: money that moved before, sent with another request: the same, and nothing is written', async () => {
+    const { shop, gate, store } = await open({ toy: { moves: 'before' } })
+    const ask = await buy(shop, gate)
+    const answer = await drive(gate, { ...ask, target: '/video' }, never)
+    expect([answer.status, answer.header('retry-after'), store.calls.swap]).toEqual([409, undefined, 0])
+    expect((await drive(gate, ask)).status).toBe(200)
+  })
+
+  test('promise 4: another spelling of the path is another request', async () => {
+    const { shop, gate } = await open()
+    const ask = await buy(shop, gate)
+    expect([400, 402]).toContain((await drive(gate, { ...ask, target: '/%70hoto' }, never)).status)
   })
 
   test('promise 4: long targets are told apart, too', async () => {

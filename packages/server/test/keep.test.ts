@@ -128,14 +128,14 @@ test('rules 9 12: kept for an hour, whatever the lifetime of the challenge', asy
   expect((await drive(gate, ask, never)).status).toBe(402)
 })
 
-test.each([204, 301, 303])('rule 9: a %i without a body is kept', async (status) => {
+test.each([204, 302, 303])('rule 9: a %i without a body is kept', async (status) => {
   const { gate, ask, first } = await bought({}, { status, body: '', headers: [['location', '/elsewhere']] })
   const again = await drive(gate, ask, never)
   expect([again.status, again.body, again.header('location')]).toEqual([status, '', '/elsewhere'])
   expect(again.receipt).toEqual(first.receipt)
 })
 
-test.each([304, 404, 500])(
+test.each([301, 304, 308, 404, 500])(
   'rules 7 9: a %i is not kept: the retry starts the handler again',
   async (status) => {
     const { gate, ask } = await bought({}, { status, body: 'no' })

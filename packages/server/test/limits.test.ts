@@ -131,6 +131,15 @@ test('rule 16: rail and store faults, waiting and success are not counted', asyn
     expect((await drive(gate, await buy(shop, gate, REMOTE))).status).toBe(200)
 })
 
+test('rule 16: junk that holds no challenge of ours is not counted: it costs nothing, and a neighbour may have sent it', async () => {
+  const shop = seller({ origin: 'https://api.example.com', store: durable() })
+  await shop.fund()
+  const gate = shop.charge(PRICE)
+  for (let time = 0; time < 30; time++)
+    expect((await drive(gate, { ...REMOTE, headers: { authorization: 'Payment junk' } })).status).toBe(402)
+  expect((await drive(gate, await buy(shop, gate, REMOTE))).status).toBe(200)
+})
+
 test('rule 16: the limit can be set, and switched off', async () => {
   for (const [verify, last] of [
     ['2/h', 429],

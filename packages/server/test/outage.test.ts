@@ -1,6 +1,6 @@
 import { memoryStore } from '@mppkit/server'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { parseRecord, UNCLAIMED } from '../src/lib/record.ts'
+import { parseRecord, unclaimedQueue } from '../src/lib/record.ts'
 import {
   buy,
   drive,
@@ -15,7 +15,9 @@ import { counting, faulty, type Loss } from './lib/stores.ts'
 
 beforeEach(
   () =>
-    void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date'] }),
+    void vi.useFakeTimers({
+      toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance', 'Date'],
+    }),
 )
 afterEach(async () => {
   await pass(5_000)
@@ -122,7 +124,7 @@ describe.each(RAILS)('rules 1 5 14: the store fails; %s', (_name, options, ask) 
         await shop.recover()
       }
       const moved = (await shop.ledger.transfers()).length
-      const listed = await shop.store.due(UNCLAIMED, 10)
+      const listed = await shop.store.due(unclaimedQueue('api.example.com'), 10)
       for (const entry of listed) expect(parseRecord(entry).state).toBe('unclaimed')
       // Every debit is an answer or is listed; a push that no record was ever made of is known to the buyer only.
       expect(moved).toBeLessThanOrEqual(1)

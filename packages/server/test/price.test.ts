@@ -177,6 +177,16 @@ describe('rule "Price": headers that a price depends on', () => {
     expect(opaque).not.toContain('secret-tier')
   })
 
+  test('the host is bound to every computed price: one server may have several', async () => {
+    const { shop, gate, says } = await computed()
+    says.now = (request) => (request.header('host') === 'cheap.example.com' ? '0.50' : '2.00')
+    const ask = await buy(shop, gate, { headers: { host: 'cheap.example.com' } })
+    expect((await drive(gate, { headers: { ...ask.headers, host: 'dear.example.com' } }, never)).status).toBe(
+      402,
+    )
+    expect((await drive(gate, ask)).status).toBe(200)
+  })
+
   test('a header that the price did not read is free to change', async () => {
     const { shop, gate, says } = await computed()
     says.now = byTier

@@ -1,6 +1,6 @@
 import type { Answer } from '@mppkit/server'
 import { expect, test } from 'vitest'
-import { UNCLAIMED } from '../src/lib/record.ts'
+import { unclaimedQueue } from '../src/lib/record.ts'
 import {
   buy,
   drive,
@@ -32,7 +32,7 @@ function redeploy(shop: ReturnType<typeof seller>, options: SellerOptions = {}) 
 }
 
 async function listed(shop: ReturnType<typeof seller>): Promise<number> {
-  return (await shop.store.due(UNCLAIMED, 10)).length
+  return (await shop.store.due(unclaimedQueue('api.example.com'), 10)).length
 }
 
 test('rule 8, C2 A1: aborting at the last byte three times gives content, and neither a fourth start nor the money back', async () => {
@@ -73,6 +73,20 @@ test('rule 8, A1: one byte of a good answer, then 412 as the last attempt, is no
   expect(await listed(shop)).toBe(1)
 })
 
+test('rule 8, A1: a 304 says that the buyer has the content: no refund', async () => {
+  const shop = seller({ toy: { canRefund: true } })
+  await shop.fund()
+  const gate = shop.charge({ ...PRICE, redeem: { attempts: 1 } })
+  const ask = await buy(shop, gate)
+  await drive(gate, { ...ask, headers: { ...ask.headers, 'if-none-match': '"x"' } }, () => ({
+    status: 304,
+    reached: 'all',
+  }))
+  await shop.recover()
+  expect(shop.toy.calls.refund).toBe(0)
+  expect(await listed(shop)).toBe(1)
+})
+
 test('rule 8, A1: a crash in one attempt counts as "something was handed over"', async () => {
   const shop = seller({ toy: { canRefund: true } })
   await shop.fund()
@@ -98,7 +112,7 @@ test('rule 8, P3: three failures of which nothing was handed over end with the m
   expect(await listed(shop)).toBe(0)
 })
 
-test.each([304, 400, 404, 412, 422, 500, 503])(
+test.each([301, 304, 308, 400, 404, 412, 422, 500, 503])(
   'rule 7, P2, CORE-080: %i is not delivery: no receipt, no-store, and the payment stands',
   async (status) => {
     const shop = seller()
@@ -113,7 +127,7 @@ test.each([304, 400, 404, 412, 422, 500, 503])(
   },
 )
 
-test.each([200, 201, 204, 206, 301, 303, 307])(
+test.each([200, 201, 204, 206, 302, 303, 307])(
   'rule 7: %i, handed over completely, is delivery',
   async (status) => {
     const shop = seller()

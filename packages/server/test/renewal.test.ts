@@ -6,7 +6,9 @@ import { faulty } from './lib/stores.ts'
 
 beforeEach(
   () =>
-    void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date'] }),
+    void vi.useFakeTimers({
+      toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance', 'Date'],
+    }),
 )
 afterEach(async () => {
   // One timer renews all leases of a process; it ends by itself when none is left.
@@ -42,6 +44,24 @@ test('rule 5: a handler or a settlement longer than the lease keeps it', async (
   await pass(10_000)
   expect((await running).status).toBe(200)
   expect((await drive(gate, ask)).status).toBe(402)
+})
+
+test('rules 5 6: a rail that stalls for minutes holds the payment no longer: taken over, one movement, one answer', async () => {
+  const shop = seller({ now, store: memoryStore({ now }) })
+  await shop.fund()
+  const gate = shop.charge(PRICE)
+  const ask = await buy(shop, gate)
+  let starts = 0
+  const handler = () => (starts++, {})
+  shop.faults.next('settle', 'stall')
+  const running = drive(gate, ask, handler)
+  await pass(110_000)
+  expect(wait(await drive(gate, ask, handler))).toEqual([409, '1'])
+  await pass(50_000)
+  expect((await drive(gate, ask, handler)).status).toBe(200)
+  shop.faults.release()
+  expect(wait(await running)).toEqual([409, '1'])
+  expect([starts, (await shop.ledger.transfers()).length]).toEqual([1, 1])
 })
 
 test('rule 5: `payment.signal` fires once somebody else owns the payment', async () => {

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { formatCredential } from '@mppkit/core'
 import { describe, expect, test, vi } from 'vitest'
+import { paymentsQueue, unclaimedQueue } from '../src/lib/record.ts'
 import { openCounter, type Point, type TradeName } from './lib/counter.ts'
 import {
   buy,
@@ -161,6 +162,28 @@ test('A3, rule 4: death between the claims of quote and proof; the proof then pa
   expect((await drive(gates[1], asks[0])).status).toBe(402)
 })
 
+test('A3, rule 4: the same, and nobody asks for the first quote again: recovery does not count the transfer twice', async () => {
+  const { clock, ice, first, second, gates } = await pair({ toy: { moves: 'before' } })
+  const { challenges: one } = await drive(gates[0])
+  const { challenges: two } = await drive(gates[0])
+  await first.ledger.transfer({ id: 'alice:hash', from: 'alice', to: 'shop', amount: 100n })
+  const asks = [one, two].map(([challenge]) => ({
+    headers: {
+      authorization: formatCredential({ challenge: challenge!, payload: { transfer: 'alice:hash' } }),
+    },
+  }))
+  ice.freeze('claimed')
+  void drive(gates[0], asks[0])
+  await ice.frozen()
+  expect((await drive(gates[1], asks[1])).status).toBe(200)
+  for (let hour = 0; hour < 26; hour++) {
+    clock.advance(3_600_000)
+    await second.recover()
+  }
+  expect(await first.store.due(unclaimedQueue('api.example.com'), 10)).toEqual([])
+  expect(await first.store.due(paymentsQueue('api.example.com'), 10)).toEqual([])
+})
+
 test('A3, rule 4: death after the claim of the proof; another quote with it is told to send the first credential', async () => {
   const { clock, ice, first, gates } = await pair({ toy: { moves: 'before' } })
   const { challenges: one } = await drive(gates[0])
@@ -194,28 +217,32 @@ describe.skipIf(!existsSync('/proc/self/stat'))(
       ['push', 'proof-claimed'],
     ]
 
-    test.each(stops)('on the %s rail at %s', async (trade, point) => {
-      const folder = mkdtempSync(join(tmpdir(), 'mppkit-stop-'))
-      const shop = openCounter(folder, trade)
-      await shop.fund()
-      const ask = await buy(shop, shop.gate)
-      writeFileSync(join(folder, 'ask'), JSON.stringify(ask))
-      const script = fileURLToPath(new URL('lib/mortal.ts', import.meta.url))
-      const child = spawn(process.execPath, [script, folder, trade, point, 'SIGSTOP'], { stdio: 'ignore' })
-      const ended = new Promise((resolve) => child.on('close', resolve))
-      await vi.waitUntil(() => stateOf(child.pid!) === 'T', { timeout: 15_000, interval: 10 })
-      shop.advance(31_000)
-      const answer = await persist(shop.gate, ask, shop.advance, () => shop.handler())
-      expect(answer.status).toBe(200)
-      child.kill('SIGCONT')
-      await ended
-      expect(JSON.parse(readFileSync(join(folder, 'reply'), 'utf8'))).toEqual({ status: 409, retry: '1' })
-      expect(shop.starts()).toBe(1)
-      expect((await shop.ledger.transfers()).length).toBe(1)
-      expect((await drive(shop.gate, ask)).status).toBe(402)
-      shop.close()
-      rmSync(folder, { recursive: true, force: true })
-    })
+    test.each(stops)(
+      'on the %s rail at %s',
+      async (trade, point) => {
+        const folder = mkdtempSync(join(tmpdir(), 'mppkit-stop-'))
+        const shop = openCounter(folder, trade)
+        await shop.fund()
+        const ask = await buy(shop, shop.gate)
+        writeFileSync(join(folder, 'ask'), JSON.stringify(ask))
+        const script = fileURLToPath(new URL('lib/mortal.ts', import.meta.url))
+        const child = spawn(process.execPath, [script, folder, trade, point, 'SIGSTOP'], { stdio: 'ignore' })
+        const ended = new Promise((resolve) => child.on('close', resolve))
+        await vi.waitUntil(() => stateOf(child.pid!) === 'T', { timeout: 50_000, interval: 10 })
+        shop.advance(31_000)
+        const answer = await persist(shop.gate, ask, shop.advance, () => shop.handler())
+        expect(answer.status).toBe(200)
+        child.kill('SIGCONT')
+        await ended
+        expect(JSON.parse(readFileSync(join(folder, 'reply'), 'utf8'))).toEqual({ status: 409, retry: '1' })
+        expect(shop.starts()).toBe(1)
+        expect((await shop.ledger.transfers()).length).toBe(1)
+        expect((await drive(shop.gate, ask)).status).toBe(402)
+        shop.close()
+        rmSync(folder, { recursive: true, force: true })
+      },
+      60_000,
+    )
   },
 )
 

@@ -69,6 +69,23 @@ describe('CORE-129, C14: which transports may carry a payment', () => {
   })
 })
 
+describe('C14: a proxy on the same machine makes everything look like loopback', () => {
+  const headers = { 'x-forwarded-for': '203.0.113.7', 'x-forwarded-proto': 'http' }
+
+  test.each(Object.keys(headers))(
+    "%s without an origin is the programmer's fault, and the error names it",
+    async (name) => {
+      const given = { [name]: headers[name as keyof typeof headers] }
+      await expect(asked({}, via(given, '127.0.0.1', 'loopback'))).rejects.toThrow(/origin: "https:/)
+      expect((await asked({ origin: ORIGIN }, via(given, '127.0.0.1', 'loopback'))).status).toBe(402)
+    },
+  )
+
+  test('trustProxy reads it', async () => {
+    expect((await asked({ trustProxy: 1 }, via(headers, '127.0.0.1', 'loopback'))).status).toBe(403)
+  })
+})
+
 describe('C14: trustProxy by number', () => {
   const cases: [string, number, Record<string, string>, number][] = [
     ['one hop says https', 1, { 'x-forwarded-proto': 'https' }, 402],
@@ -188,16 +205,24 @@ describe('rule 16, C36: refused credentials are counted by the address that a tr
     expect(seen).toEqual([402, 402, 429, 402])
   })
 
-  test('without trustProxy the socket counts, whatever X-Forwarded-For says', async () => {
+  const twice = async (transport: Transport): Promise<number[]> => {
     const shop = seller({ store: counting(memoryStore()), origin: ORIGIN, limits: { verify: '1/min' } })
     const gate = shop.charge(PRICE)
     const seen: number[] = []
     for (const address of ['127.0.0.1', '203.0.113.8']) {
-      const ask = via({ 'x-forwarded-for': address })
+      const ask = via({ 'x-forwarded-for': address }, PROXY, transport)
       const { challenges } = await drive(gate, ask)
       const authorization = await shop.wallet.pay(challenges[0]!, { signature: 'AAAA' })
       seen.push((await drive(gate, { ...ask, headers: { ...ask.headers, authorization } })).status)
     }
-    expect(seen).toEqual([402, 429])
+    return seen
+  }
+
+  test('without trustProxy the socket counts, whatever X-Forwarded-For says', async () => {
+    expect(await twice('tls')).toEqual([402, 429])
+  })
+
+  test('behind a proxy that is not named nobody is locked out for another', async () => {
+    expect(await twice('plain')).toEqual([402, 402])
   })
 })

@@ -75,9 +75,11 @@ class HonoIncoming implements Incoming {
 
   constructor(c: Context) {
     const { method, url, headers } = c.req.raw
-    const { transport, remote } = peerOf(c.env as Beside | undefined)
+    const env = c.env as Beside | undefined
+    const { transport, remote } = peerOf(env)
     this.method = method
-    this.target = targetOf(url)
+    // What came over the wire, where it shows: `url` was normalised, and app.mount() cuts its prefix off.
+    this.target = env?.incoming?.url ?? targetOf(url)
     this.headers = headers
     this.transport = transport
     this.remote = remote

@@ -14,7 +14,7 @@ import { call, paid as asPaid, until } from '../../node/test/lib/wire.ts'
 import { paid, payment } from '../src/index.ts'
 import { close, serve } from './serve.ts'
 
-askSeam('hono', serve, { normalises: true })
+askSeam('hono', serve)
 
 let server: ServerType | undefined
 

@@ -1,16 +1,14 @@
 import type { Money } from '@mppkit/core'
-import type { Refusal } from './offer.ts'
 import { units, type Limit } from './policy.ts'
+import { refusal, type Refusal } from './refusal.ts'
 
 /** Money set aside for one payment. */
 export interface Hold {
-  /** It is spent, or may be: nothing gives it back. Never rejects. */
-  commit(): Promise<void>
-  /** It certainly did not move and never will. Without effect after `commit`. Never rejects. */
+  /** It certainly did not move and never will. Never rejects. */
   release(): Promise<void>
 }
 
-/** What was spent in the windows of a limit. A hold that is neither committed nor released counts as spent. */
+/** What was spent in the windows of a limit. A hold that is not released counts as spent. */
 export interface Budget {
   /** Why `reserve` would refuse now. Reserves nothing. */
   check(limit: Limit, cost: Money): Promise<Refusal | undefined>
@@ -32,27 +30,26 @@ export function memoryBudget(now: () => number): Budget {
   const accounts = new Map<string, Account>()
   const minute = () => Math.floor(now() / 60_000)
 
-  function refusal(limit: Limit, { amount, decimals }: Money): Refusal | undefined {
+  function refused(limit: Limit, { amount, decimals }: Money): Refusal | undefined {
     const { currency } = limit
     const account = accounts.get(currency)
     if (account && account.decimals !== decimals)
-      return { code: 'currency', detail: `${currency} with ${decimals} decimals, not ${account.decimals}` }
+      return refusal('currency', `${currency} with ${decimals} decimals, not ${account.decimals}`)
     for (const [name, length] of Object.entries(windows)) {
       const most = limit[name as keyof typeof windows]
       if (most === undefined) continue
       let sum = amount
       for (const [at, spent] of account?.minutes ?? []) if (at >= minute() - length) sum += spent
-      if (sum > units(most, decimals))
-        return { code: 'budget', detail: `${name} of ${most} ${currency} is used up` }
+      if (sum > units(most, decimals)) return refusal('budget', `${name} of ${most} ${currency} is used up`)
     }
     return undefined
   }
 
   return {
-    check: async (limit, cost) => refusal(limit, cost),
+    check: async (limit, cost) => refused(limit, cost),
     async reserve(limit, cost) {
-      const refused = refusal(limit, cost)
-      if (refused) return refused
+      const reason = refused(limit, cost)
+      if (reason) return reason
       const { amount, decimals } = cost
       const account = accounts.get(limit.currency) ?? { decimals, minutes: new Map<number, bigint>() }
       accounts.set(limit.currency, account)
@@ -65,14 +62,11 @@ export function memoryBudget(now: () => number): Budget {
           add(0, spent)
         }
       add(at, amount)
-      let open = true
+      let held = amount
       return {
-        async commit() {
-          open = false
-        },
         async release() {
-          if (open) add(minutes.has(at) ? at : 0, -amount)
-          open = false
+          add(minutes.has(at) ? at : 0, -held)
+          held = 0n
         },
       }
     },

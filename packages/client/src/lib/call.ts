@@ -62,10 +62,16 @@ export async function readCall(
   return call
 }
 
-/** The second argument of `fetch` for one sending of the call. */
-export function toInit(call: Call, headers: Headers, redirect: RequestRedirect): RequestInit {
-  const { method, signal, stream, body = stream } = call
-  return { ...call.rest, method, headers, redirect, signal, body, duplex: stream && 'half' } as RequestInit
+/** Sends the call once. */
+export async function dispatch(
+  fetch: Fetch,
+  call: Call,
+  headers: Headers,
+  redirect: RequestRedirect,
+): Promise<Response> {
+  const { url, rest, method, signal, stream, body = stream } = call
+  const duplex = stream && 'half'
+  return await fetch(url, { ...rest, method, headers, redirect, signal, body, duplex } as RequestInit)
 }
 
 /** Whether the caller pays by himself. */
@@ -101,10 +107,11 @@ export async function race<T>(work: T | Promise<T>, signal: AbortSignal): Promis
 }
 
 /** Waits; rejects with the reason of the signal. */
-export async function wait(milliseconds: number, signal: AbortSignal): Promise<void> {
+export async function wait(milliseconds: number, signal: AbortSignal): Promise<undefined> {
   let timer: ReturnType<typeof setTimeout> | undefined
   try {
-    await race(new Promise<void>((resolve) => (timer = setTimeout(resolve, milliseconds))), signal)
+    const rung = new Promise<void>((resolve) => (timer = setTimeout(resolve, milliseconds)))
+    return (await race(rung, signal)) as undefined
   } finally {
     clearTimeout(timer)
   }
@@ -118,10 +125,7 @@ export async function within<T>(
 ): Promise<T | undefined> {
   const stop = new AbortController()
   try {
-    return await race(
-      Promise.race([work(stop.signal), wait(milliseconds, stop.signal).then(() => undefined)]),
-      signal,
-    )
+    return await race(Promise.race([work(stop.signal), wait(milliseconds, stop.signal)]), signal)
   } finally {
     stop.abort()
   }

@@ -1,27 +1,13 @@
-import {
-  encodeBase64url,
-  type Challenge,
-  type ClientContext,
-  type ClientMethod,
-  parseChallenges,
-} from '@mppkit/core'
+import { encodeBase64url, type ClientContext, type ClientMethod, parseChallenges } from '@mppkit/core'
 import { memoryBudget, type Hold } from './budget.ts'
-import { carriesCredential, discard, isForeign, readCall, toInit, type Call, type Fetch } from './call.ts'
+import { carriesCredential, discard, dispatch, isForeign, readCall, type Call, type Fetch } from './call.ts'
 import { prepare, refusalOf } from './consent.ts'
-import {
-  placeOf,
-  rank,
-  readOffer,
-  type Candidate,
-  type Offer,
-  type Refusal,
-  type Site,
-  type Terms,
-} from './offer.ts'
+import { placeOf, rank, readOffer, type Candidate, type Offer, type Site, type Terms } from './offer.ts'
 import { reasons, type Payment, type PaymentEvent } from './outcome.ts'
 import { pay, type Means, type Ticket } from './pay.ts'
-import { patchFetch, unpatched } from './polyfill.ts'
 import { checkPolicy, type Policy } from './policy.ts'
+import { busy, patchFetch, unpatched } from './polyfill.ts'
+import { must, refusal, type Refusal } from './refusal.ts'
 
 export interface ClientOptions {
   /** The rails that this client can pay on, best first. */
@@ -48,16 +34,27 @@ export interface Client {
   quote: (input: RequestInfo | URL, init?: RequestInit) => Promise<Offer[]>
   /** Sends a payment of unknown outcome again. Takes the arguments of the call that it was for; throws `TypeError` if they do not fit. */
   resume: (payment: Payment, input: RequestInfo | URL, init?: RequestInit) => Promise<Response>
-  /** Replaces the global fetch until the returned function is called. */
+  /**
+   * Replaces the global fetch until the returned function is called. Calls that begin while a method signs, sends or looks for a payment may be its own:
+   * they are made, but their 402 comes back unpaid, with the reason `busy`. For calls that go on beside payments, use `fetch`.
+   */
   polyfill: () => () => void
 }
 
 /** What a 402 asks for. */
 interface Survey {
+  fetch: Fetch
   response: Response
   site: Site
   candidates: Candidate[]
   context: ClientContext
+}
+
+/** What is free. */
+interface Gift {
+  response: Response
+  site?: never
+  candidates?: never
 }
 
 /** How many ids of paid challenges are remembered, so that none is paid twice. */
@@ -66,12 +63,14 @@ const memory = 10_000
 /** A buyer. Throws `TypeError`, with the remedy, for options that are not safe to pay with. */
 export function createClient(options: ClientOptions): Client {
   const { methods, maxBody = 2 ** 20, maxWait = 60 } = options
-  if (!Array.isArray(methods) || !methods.length || methods.some((one) => typeof one?.prepare !== 'function'))
-    throw new TypeError(
-      'createClient needs methods, the rails to pay on: methods: [tempo.charge({ account })]',
-    )
-  if (!(maxBody >= 0 && maxWait >= 0 && maxWait <= 86_400))
-    throw new TypeError('maxBody must be bytes, maxWait seconds, at most a day')
+  must(
+    Array.isArray(methods) && methods.length && methods.every((one) => typeof one?.prepare === 'function'),
+    'createClient needs methods: [tempo.charge({ account })]',
+  )
+  must(
+    maxBody >= 0 && maxWait >= 0 && maxWait <= 86_400,
+    'maxBody must be bytes, maxWait seconds, at most a day',
+  )
   const now = () => options.now?.() ?? Date.now()
   const rules = checkPolicy(options.policy)
   const budget = memoryBudget(now)
@@ -79,108 +78,108 @@ export function createClient(options: ClientOptions): Client {
   const preferences = [...(options.preferences ?? []), ...names]
   const accept = acceptPayment(names, preferences)
   const spent = new Set<string>()
+  const means: Means = { accept, maxWait: maxWait * 1000, emit }
 
   return {
-    fetch: async (input, init) => await request(options.fetch ?? unpatched(), input, init),
+    fetch: (input, init) => request(unpatched(options.fetch), input, init),
     quote,
     resume,
     polyfill: () =>
-      patchFetch((fetch) => async (input, init) => await request(options.fetch ?? fetch, input, init)),
+      patchFetch((fetch) => (input, init) => request(options.fetch ?? fetch, input, init, busy())),
   }
 
-  async function request(fetch: Fetch, input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
+  /** The call, paid if it has to be; not if it is `refused` already. */
+  async function request(
+    fetch: Fetch,
+    input: RequestInfo | URL,
+    init?: RequestInit,
+    refused?: Refusal,
+  ): Promise<Response> {
     if (carriesCredential(input, init)) return await fetch(input, init)
-    const survey = await ask(fetch, await readCall(input, init, maxBody))
-    if (!('site' in survey)) return survey
-    const { response, site, candidates } = survey
-    const ticket = await choose(survey)
-    const outcome = 'code' in ticket ? ticket : await pay(ticket, means(fetch))
-    if (!('code' in outcome)) return outcome
-    const offers = candidates.map((candidate) => candidate.offer)
-    emit({ type: 'refused', origin: site.url.origin, reason: outcome, offers })
-    reasons.set(response, outcome)
+    const survey = await ask(fetch, input, init)
+    const { response, site } = survey
+    if (!site) return response
+    const ticket = refused ?? (await choose(survey))
+    const reason = 'code' in ticket ? ticket : await pay(ticket, means)
+    if (!('code' in reason)) return reason
+    emit({ type: 'refused', origin: site.url.origin, reason, offers: survey.candidates.map(offerOf) })
+    reasons.set(response, reason)
     return response
   }
 
   async function quote(input: RequestInfo | URL, init?: RequestInit): Promise<Offer[]> {
-    if (carriesCredential(input, init)) throw new TypeError('quote() takes no credential')
-    const survey = await ask(options.fetch ?? unpatched(), await readCall(input, init, maxBody))
-    await discard('site' in survey ? survey.response : survey)
-    if (!('site' in survey)) return []
-    const { candidates, site } = survey
-    for (const { challenge, offer, terms } of candidates) {
-      const reason =
-        terms &&
-        ((spent.has(keyOf(site, challenge)) && again) || (await budget.check(terms.limit, terms.cost.most)))
+    must(!carriesCredential(input, init), 'quote() takes no credential')
+    const { response, site, candidates } = await ask(unpatched(options.fetch), input, init)
+    await discard(response)
+    if (!site) return []
+    for (const { key, offer, terms } of candidates) {
+      const reason = terms && (spent.has(key) ? again : await budget.check(terms.limit, terms.cost.most))
       if (reason) Object.assign(offer, { allowed: false, reason })
     }
-    return rank(candidates, preferences).map((candidate) => candidate.offer)
+    return rank(candidates, preferences).map(offerOf)
   }
 
   async function resume(payment: Payment, input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
     const call = await readCall(input, init, maxBody)
-    const site: Site = { call, url: new URL(call.url), moved: false }
-    if (payment?.origin !== site.url.origin) throw new TypeError(`the payment is not for ${site.url.origin}`)
+    const site: Site = { call, url: new URL(call.url), moved: false, skew: 0 }
+    must(payment?.origin === site.url.origin, `the payment is not for ${site.url.origin}`)
     // Expiry ends an offer, not the claim of one who may have paid.
-    const { offer, terms } = await readOffer(payment.challenge, site, { methods, rules, now: -Infinity })
-    if (!terms) throw new TypeError(`not resumed: ${offer.reason!.detail}`)
+    const { key, offer, terms } = await readOffer(payment.challenge, site, { methods, rules, now: -Infinity })
+    must(terms, `not resumed: ${offer.reason?.detail}`)
     // A payment of this process is in its budget already.
-    const hold = spent.has(keyOf(site, payment.challenge))
-      ? undefined
-      : await claim(site, payment.challenge, terms)
+    const hold = spent.has(key) ? undefined : await claim(key, terms)
     if (hold && 'code' in hold) throw new TypeError(`not resumed: ${hold.detail}`)
+    const fetch = unpatched(options.fetch)
     const context = { now, signal: call.signal }
-    const outcome = await pay(
-      { call, offer, method: terms.method, payment, hold, context },
-      means(options.fetch ?? unpatched()),
-    )
+    const outcome = await pay({ fetch, call, offer, method: terms.method, payment, hold, context }, means)
     if ('code' in outcome) throw new Error(outcome.detail, { cause: outcome.cause })
     return outcome
   }
 
   /** Makes the call without paying. A 402 comes back with what it asks for. */
-  async function ask(fetch: Fetch, call: Call): Promise<Response | Survey> {
+  async function ask(fetch: Fetch, input: RequestInfo | URL, init?: RequestInit): Promise<Survey | Gift> {
+    const call = await readCall(input, init, maxBody)
     const headers = new Headers(call.headers)
     if (!headers.has('accept-payment') && !isForeign(call.url)) headers.set('accept-payment', accept)
-    const response = await fetch(call.url, toInit(call, headers, call.redirect))
-    if (response.status !== 402) return response
+    const response = await dispatch(fetch, call, headers, call.redirect)
+    if (response.status !== 402) return { response }
     const url = new URL(response.url || call.url)
-    const site: Site = { call, url, moved: response.redirected || url.href !== call.url }
-    const date = Date.parse(response.headers.get('date') ?? '')
-    const skew = Math.abs(date - now()) > 5000 ? date - now() : 0
+    const ahead = Date.parse(response.headers.get('date') ?? '') - now()
+    const skew = Math.abs(ahead) > 5000 ? ahead : 0
+    const site: Site = { call, url, moved: response.redirected || url.href !== call.url, skew }
     const context = { now: () => now() + skew, signal: call.signal }
     const judgement = { methods, rules, now: context.now() }
     const { challenges } = parseChallenges(response.headers.get('www-authenticate') ?? '')
     const candidates = await Promise.all(challenges.map((challenge) => readOffer(challenge, site, judgement)))
-    return { response, site, candidates, context }
+    return { fetch, response, site, candidates, context }
   }
 
   /** The best offer that policy, budget and human allow, signed; or why there is none. */
   async function choose(survey: Survey): Promise<Ticket | Refusal> {
     const ranked = rank(survey.candidates, preferences)
-    for (const { challenge, offer, terms } of ranked) {
-      if (!terms) continue
-      const ticket = await take(survey, challenge, offer, terms)
+    for (const candidate of ranked) {
+      if (!candidate.terms) continue
+      const ticket = await take(survey, candidate, candidate.terms)
       if (!('code' in ticket)) return ticket
-      Object.assign(offer, { allowed: false, reason: ticket })
+      Object.assign(candidate.offer, { allowed: false, reason: ticket })
       // A human is asked once, and a wallet that failed is not tried in another way.
       if (['denied', 'failed', 'expired'].includes(ticket.code)) return ticket
     }
     const reasons = ranked.map((candidate) => candidate.offer.reason!)
     return (
       reasons.find((reason) => reason.code !== 'unsupported') ??
-      reasons[0] ?? { code: 'no-challenge', detail: 'no Payment challenge that can be read' }
+      reasons[0] ??
+      refusal('no-challenge', 'no Payment challenge that can be read')
     )
   }
 
   async function take(
-    { response, site, context }: Survey,
-    challenge: Challenge,
-    offer: Offer,
+    { fetch, response, site, context }: Survey,
+    { key, challenge, offer }: Candidate,
     terms: Terms,
   ): Promise<Ticket | Refusal> {
     const { method } = terms
-    const hold = await claim(site, challenge, terms)
+    const hold = await claim(key, terms)
     if ('code' in hold) return hold
     let ticket: Ticket | undefined
     try {
@@ -191,19 +190,18 @@ export function createClient(options: ClientOptions): Client {
       const idempotencyKey =
         call.headers.get('idempotency-key') ?? encodeBase64url(crypto.getRandomValues(new Uint8Array(16)))
       const payment = { ...prepared, origin: offer.origin, idempotencyKey }
-      return (ticket = { call, response, offer, method, payment, hold, context })
+      return (ticket = { fetch, call, response, offer, method, payment, hold, context })
     } finally {
       // Nothing has moved: all is as if the call had never been.
       if (!ticket) {
-        spent.delete(keyOf(site, challenge))
+        spent.delete(key)
         await hold.release()
       }
     }
   }
 
   /** Sets the money aside, for a challenge that was not taken before. */
-  async function claim(site: Site, challenge: Challenge, { cost, limit }: Terms): Promise<Hold | Refusal> {
-    const key = keyOf(site, challenge)
+  async function claim(key: string, { cost, limit }: Terms): Promise<Hold | Refusal> {
     if (spent.has(key)) return again
     spent.add(key)
     const [oldest] = spent
@@ -211,10 +209,6 @@ export function createClient(options: ClientOptions): Client {
     const hold = await budget.reserve(limit, cost.most)
     if ('code' in hold) spent.delete(key)
     return hold
-  }
-
-  function means(fetch: Fetch): Means {
-    return { fetch, accept, maxWait: maxWait * 1000, emit }
   }
 
   function emit(event: PaymentEvent): void {
@@ -227,7 +221,7 @@ export function createClient(options: ClientOptions): Client {
   }
 }
 
-const again: Refusal = { code: 'spent', detail: 'this challenge was paid before' }
+const again = refusal('spent', 'this challenge was paid before')
 
 /** The call as it goes to where the money was asked for. */
 function callAt({ call, url }: Site): Call {
@@ -239,13 +233,13 @@ function callAt({ call, url }: Site): Call {
   return { ...call, url: url.href, headers, rest }
 }
 
-function keyOf(site: Site, challenge: Challenge): string {
-  return `${site.url.origin} ${challenge.id}`
+function offerOf({ offer }: Candidate): Offer {
+  return offer
 }
 
 /** All that the client can pay with, weighted by preference. */
 function acceptPayment(names: string[], preferences: readonly string[]): string {
   const unique = [...new Set(names)].toSorted((a, b) => placeOf(a, preferences) - placeOf(b, preferences))
-  const weight = (index: number) => Math.max(0.001, Number((1 - index / unique.length).toFixed(3)))
+  const weight = (index: number) => (1 - index / unique.length).toFixed(3)
   return unique.map((name, index) => (index ? `${name};q=${weight(index)}` : name)).join(', ')
 }

@@ -1,7 +1,9 @@
 import type { Challenge, ClientContext, ClientMethod, Prepared } from '@mppkit/core'
 import { race, within } from './call.ts'
-import { isExpired, type Offer, type Refusal } from './offer.ts'
+import { expiry, type Offer } from './offer.ts'
 import type { Rules } from './policy.ts'
+import { atWork } from './polyfill.ts'
+import { refusal, type Refusal } from './refusal.ts'
 
 /** Asks the human, if the policy has one. Only a plain `true` in time is a yes. Rejects when the call is aborted. */
 export async function refusalOf(
@@ -17,10 +19,10 @@ export async function refusalOf(
       approve(structuredClone(offer), { signal: stop }),
     )
     if (answer === true) return undefined
-    return { code: 'denied', detail: answer === undefined ? 'no answer in time' : 'not approved' }
+    return refusal('denied', answer === undefined ? 'no answer in time' : 'not approved')
   } catch (cause) {
     signal.throwIfAborted()
-    return { code: 'denied', detail: 'approve failed', cause }
+    return refusal('denied', 'approve failed', cause)
   }
 }
 
@@ -32,19 +34,20 @@ export async function prepare(
   context: ClientContext,
 ): Promise<Prepared | Refusal> {
   const { signal } = context
-  const expired: Refusal = {
-    code: 'expired',
-    detail: `expired at ${challenge.expires}`,
-  }
-  if (isExpired(challenge, context.now())) return expired
+  const early = expiry(challenge, context.now())
+  if (early) return early
   let prepared: Prepared
   try {
-    prepared = await race(method.prepare(challenge, offer.request, context), signal)
+    prepared = await race(
+      atWork(() => method.prepare(challenge, offer.request, context)),
+      signal,
+    )
   } catch (cause) {
     signal.throwIfAborted()
-    return { code: 'failed', detail: `${method.name} could not sign`, cause }
+    return refusal('failed', `${method.name} could not sign`, cause)
   }
-  if (isExpired(challenge, context.now())) return expired
   // The strings that were received are echoed, whatever the method made of them.
-  return { ...prepared, method: method.name, intent: method.intent, challenge }
+  return (
+    expiry(challenge, context.now()) ?? { ...prepared, method: method.name, intent: method.intent, challenge }
+  )
 }

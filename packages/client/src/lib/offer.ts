@@ -11,37 +11,7 @@ import {
 } from '@mppkit/core'
 import type { Call } from './call.ts'
 import { isDecimals, judge, type Limit, type Rules } from './policy.ts'
-
-/** Why nothing is paid; stable, for programs. */
-export type RefusalCode =
-  | 'no-challenge'
-  | 'unsupported'
-  | 'invalid'
-  | 'expired'
-  | 'insecure'
-  | 'redirected'
-  | 'request'
-  | 'header'
-  | 'digest'
-  | 'origin'
-  | 'realm'
-  | 'method'
-  | 'network'
-  | 'currency'
-  | 'recipient'
-  | 'limit'
-  | 'budget'
-  | 'spent'
-  | 'denied'
-  | 'failed'
-  | 'rejected'
-
-/** Why nothing is paid. `detail` is for people. */
-export interface Refusal {
-  code: RefusalCode
-  detail: string
-  cause?: unknown
-}
+import { must, refusal, type Refusal } from './refusal.ts'
 
 /** One way to pay for a call, in terms that can be shown and judged. */
 export interface Offer {
@@ -70,6 +40,8 @@ export interface Offer {
 
 /** An offer with what is needed to pay it. */
 export interface Candidate {
+  /** By which a challenge is known to be paid: ids are unique only within an origin. */
+  key: string
   offer: Offer
   challenge: Challenge
   /** Present if the policy allows the offer. */
@@ -96,9 +68,12 @@ export interface Site {
   url: URL
   /** Whether another URL than that of the call answered. */
   moved: boolean
+  /** Milliseconds by which its clock is ahead of ours; 0 if they agree. */
+  skew: number
 }
 
-const loopback = /^(localhost|127(\.\d+){3}|\[::1\])$/
+/** The most milliseconds by which a server may move our clock: a signature could outlive its offer by them. */
+const maxSkew = 60_000
 
 /** Allowed ones first, by preference, then by price within a currency, then as the server has them. */
 export function rank(candidates: Candidate[], preferences: readonly string[]): Candidate[] {
@@ -120,9 +95,10 @@ export function placeOf(name: string, preferences: readonly string[]): number {
   return preferences.findIndex((one) => one === name || one === name.split('/')[0])
 }
 
-/** Whether the challenge can no longer be answered, by the clock of the server. */
-export function isExpired(challenge: Challenge, now: number): boolean {
-  return challenge.expires !== undefined && !((parseTime(challenge.expires) ?? 0) > now)
+/** Why the challenge can no longer be answered, by the clock of the server. */
+export function expiry({ expires }: Challenge, now: number): Refusal | undefined {
+  if (expires === undefined || (parseTime(expires) ?? 0) > now) return undefined
+  return refusal('expired', `expired at ${expires}`)
 }
 
 /** The header that carries the credential; undefined for one that we do not send. */
@@ -131,94 +107,98 @@ export function credentialHeader(challenge: Challenge): string | undefined {
   return /^(payment-)?authorization$/i.test(name) ? name : undefined
 }
 
-/** Whether a credential may be sent there. */
-export function isSecure(url: URL): boolean {
-  return url.protocol === 'https:' || (url.protocol === 'http:' && loopback.test(url.hostname))
+function isLoopback(url: URL): boolean {
+  return /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname)
 }
 
 /** One challenge as an offer; without `terms` if it is not to be paid. */
 export async function readOffer(challenge: Challenge, site: Site, judgement: Judgement): Promise<Candidate> {
-  const { realm, method, intent, expires, description } = challenge
-  const { rules } = judgement
-  const offer: Offer = {
-    origin: site.url.origin,
-    realm,
-    method,
-    intent,
-    expires,
-    description,
-    recipients: [],
-    request: {},
-    allowed: false,
-  }
-  let reason: Refusal | undefined
-  let payer: { method: ClientMethod; cost: Cost } | undefined
+  const { id, realm, method, intent, expires, description } = challenge
+  const { methods, rules, now } = judgement
+  const { origin } = site.url
+  const base = { origin, realm, method, intent, expires, description }
+  const offer: Offer = { ...base, recipients: [], request: {}, allowed: false }
+  const candidate: Candidate = { key: `${origin} ${id}`, challenge, offer }
   try {
-    payer = readCost(challenge, offer, judgement.methods)
-    reason = payer
-      ? (siteRefusal(site, rules) ??
-        (await challengeRefusal(challenge, site.call, judgement.now)) ??
-        judge(rules, offer, payer.cost))
-      : { code: 'unsupported', detail: `no method can pay this ${method}/${intent}` }
+    const request = (offer.request = decodeRequest(challenge.request))
+    const { amount, currency, recipient } = request
+    if (typeof currency === 'string') offer.currency = currency
+    if (typeof recipient === 'string') offer.recipients = [recipient]
+    must(intent !== 'charge' || parseBaseUnits(amount) !== undefined, 'amount is no string of base units')
+    const fitting = methods.filter((one) => one.name === method && one.intent === intent)
+    const payer = fitting.find((one) => one.supports?.(challenge, request) ?? true)
+    if (payer) {
+      const cost = payer.cost(challenge, request)
+      describe(offer, cost)
+      offer.reason =
+        siteRefusal(site, rules) ??
+        (await challengeRefusal(challenge, site.call, now)) ??
+        judge(rules, offer, cost) ??
+        proofRefusal(site, realm, cost, rules)
+      offer.allowed = !offer.reason
+      if (offer.allowed) candidate.terms = { method: payer, cost, limit: rules.limits.get(offer.currency!)! }
+    } else offer.reason = unsupported(challenge, request, fitting)
   } catch (cause) {
-    reason = { code: 'invalid', detail: 'the request breaks the rules of its method', cause }
+    offer.reason = refusal('invalid', 'the request breaks the rules of its method', cause)
   }
-  offer.reason = reason
-  if (reason || !payer) return { challenge, offer }
-  offer.allowed = true
-  return { challenge, offer, terms: { ...payer, limit: rules.limits.get(offer.currency!)! } }
+  return candidate
 }
 
-/** Who can pay, and the most that it costs; writes what is known into the offer. Throws for a request that breaks the rules. */
-function readCost(
-  challenge: Challenge,
-  offer: Offer,
-  methods: readonly ClientMethod[],
-): { method: ClientMethod; cost: Cost } | undefined {
-  const request = (offer.request = decodeRequest(challenge.request))
-  if (typeof request['currency'] === 'string') offer.currency = request['currency']
-  if (typeof request['recipient'] === 'string') offer.recipients = [request['recipient']]
-  if (offer.intent === 'charge' && parseBaseUnits(request['amount']) === undefined)
-    throw new TypeError('amount is no string of base units')
-  const method = methods.find(
-    (one) =>
-      one.name === offer.method &&
-      one.intent === offer.intent &&
-      (one.supports?.(challenge, request) ?? true),
-  )
-  if (!method) return undefined
-  const cost = method.cost(challenge, request)
-  const { amount, decimals, currency } = cost.most
-  if (typeof amount !== 'bigint' || amount < 0n || !isDecimals(decimals))
-    throw new TypeError('the cost is no amount')
+/** Why none of the methods can pay, as far as the first that should can tell. */
+function unsupported(challenge: Challenge, request: JsonObject, [first]: ClientMethod[]): Refusal {
+  const detail = `no method can pay this ${challenge.method}/${challenge.intent}`
+  try {
+    const network = first?.cost(challenge, request).network
+    return refusal('unsupported', network ? `${detail} on ${network}` : detail)
+  } catch (cause) {
+    return refusal('unsupported', detail, cause)
+  }
+}
+
+function describe(offer: Offer, { most, recipients, network }: Cost): void {
+  const { amount, decimals, currency } = most
+  must(typeof amount === 'bigint' && amount >= 0n && isDecimals(decimals), 'the cost is no amount')
   offer.amount = formatAmount(amount, decimals)
   offer.currency = currency.toLowerCase()
-  offer.recipients = [...cost.recipients]
-  offer.network = cost.network
-  return { method, cost }
+  offer.recipients = [...recipients]
+  offer.network = network
 }
 
 /** What forbids answering this challenge with this call. */
 async function challengeRefusal(challenge: Challenge, call: Call, now: number): Promise<Refusal | undefined> {
-  const { expires, digest } = challenge
+  const { digest } = challenge
   const header = credentialHeader(challenge)
-  if (isExpired(challenge, now)) return { code: 'expired', detail: `expired at ${expires}` }
-  if (!header) return { code: 'header', detail: `no credential goes into ${challenge.header}` }
+  const expired = expiry(challenge, now)
+  if (expired) return expired
+  if (!header) return refusal('header', `no credential goes into ${challenge.header}`)
   if (call.headers.has(header))
-    return { code: 'header', detail: `the credential would replace the ${header} of the call` }
+    return refusal('header', `the credential would replace the ${header} of the call`)
   if (digest !== undefined && !(await verifyDigest(digest, call.body ?? new Uint8Array())))
-    return { code: 'digest', detail: 'digest is not that of the body' }
+    return refusal('digest', 'digest is not that of the body')
   return undefined
 }
 
 /** What forbids paying here, whatever is offered. */
-function siteRefusal({ call, url, moved }: Site, rules: Rules): Refusal | undefined {
-  if (!isSecure(url)) return { code: 'insecure', detail: `${url.origin} has no TLS` }
+function siteRefusal({ call, url, moved, skew }: Site, rules: Rules): Refusal | undefined {
+  if (url.protocol !== 'https:' && !isLoopback(url)) return refusal('insecure', `${url.origin} has no TLS`)
   if (url.origin !== new URL(call.url).origin && !rules.origins?.includes(url.origin))
-    return { code: 'redirected', detail: `redirected to ${url.origin}, not in policy.origins` }
-  if (call.method === 'HEAD') return { code: 'request', detail: 'a HEAD buys nothing' }
+    return refusal('redirected', `redirected to ${url.origin}, not in policy.origins`)
+  if (call.method === 'HEAD') return refusal('request', 'a HEAD buys nothing')
   if (moved && call.method !== 'GET')
-    return { code: 'redirected', detail: `a ${call.method} was redirected; send it to ${url.href}` }
-  if (call.stream) return { code: 'request', detail: 'the body is larger than maxBody' }
+    return refusal('redirected', `a ${call.method} was redirected; send it to ${url.href}`)
+  if (call.stream) return refusal('request', 'the body is larger than maxBody')
+  if (Math.abs(skew) > maxSkew)
+    return refusal('clock', `the clocks differ by ${Math.round(skew / 1000)} s; set the wrong one`)
   return undefined
+}
+
+/** No limit stops what costs nothing; but a proof of identity for another realm would open the doors there to the one who asks. */
+function proofRefusal({ url }: Site, realm: string, { most }: Cost, rules: Rules): Refusal | undefined {
+  // Origin and realm are listed where there are lists: the rules were asked already.
+  if (most.amount || rules.origins || rules.realms || rules.approve || isLoopback(url)) return undefined
+  if ([url.host, url.hostname].includes(realm.toLowerCase())) return undefined
+  return refusal(
+    'realm',
+    `${url.host} asks for a proof for ${realm}; allow it by policy.realms, origins or approve`,
+  )
 }

@@ -1,5 +1,6 @@
 import { parseReceipt, type Prepared, type Receipt } from '@mppkit/core'
-import type { Offer, Refusal } from './offer.ts'
+import type { Offer } from './offer.ts'
+import type { Refusal } from './refusal.ts'
 
 /** A payment that was sent, or was about to be: plain JSON. Whoever holds it can spend it, so keep it like a password. */
 export interface Payment extends Prepared {
@@ -50,7 +51,7 @@ export function receiptOf(response: Response): Receipt | undefined {
 /** An error that carries the payment where no log prints it. An abort keeps its name. */
 export function unresolved(payment: Payment, cause: unknown, signal: AbortSignal): Error {
   const detail =
-    'Paid, or perhaps paid, without an answer. client.resume(error.payment, …) sends it again; a new call pays again.'
+    'Paid, or perhaps paid, without an answer. client.resume(error.payment, ...) sends it again; a new call pays again.'
   const error = new Error(detail, { cause })
   if (signal.aborted) error.name = cause instanceof Error ? cause.name : 'AbortError'
   return Object.defineProperty(error, 'payment', { value: payment })

@@ -1,7 +1,7 @@
 import { formatCredential, type ClientContext, type ClientMethod } from '@mppkit/core'
 import type { Hold } from './budget.ts'
 import { discard, within, type Call, type Fetch } from './call.ts'
-import { credentialHeader, type Offer, type Refusal } from './offer.ts'
+import { credentialHeader, type Offer } from './offer.ts'
 import {
   payments,
   reasons,
@@ -11,10 +11,13 @@ import {
   type Payment,
   type PaymentEvent,
 } from './outcome.ts'
+import { atWork } from './polyfill.ts'
+import { refusal, type Refusal } from './refusal.ts'
 import { follow, insist, sendPaid } from './send.ts'
 
 /** Leave to pay: the policy allows it, the money is set aside, the payment is signed. */
 export interface Ticket {
+  fetch: Fetch
   /** As it is to be sent to the URL that asked for money. */
   call: Call
   /** The 402, if there was one; its body is given up when the credential goes out. */
@@ -28,7 +31,6 @@ export interface Ticket {
 }
 
 export interface Means {
-  fetch: Fetch
   /** The value of `Accept-Payment`. */
   accept: string
   /** Milliseconds. */
@@ -41,25 +43,24 @@ export interface Means {
  * Gives a refusal if the money certainly did not move before the credential went out; rejects if the outcome is unknown.
  */
 export async function pay(ticket: Ticket, means: Means): Promise<Response | Refusal> {
-  const { call, offer, method, payment, hold, context } = ticket
+  const { fetch, call, offer, method, payment, hold, context } = ticket
   const { origin } = offer
   const patience = { left: means.maxWait }
   let response: Response
   try {
     try {
-      if (method.send) await insist(call, patience, async () => await method.send!(payment, context))
+      if (method.send) await insist(call, patience, () => atWork(() => method.send!(payment, context)))
     } catch (cause) {
       const money = await find(ticket)
       if (money === 'not-moved') {
         await hold?.release()
-        return { code: 'failed', detail: `${method.name} could not pay`, cause }
+        return refusal('failed', `${method.name} could not pay`, cause)
       }
       if (money === 'unknown') throw cause
     }
     if (ticket.response) await discard(ticket.response)
-    response = await sendPaid(call, paidHeaders(ticket, means.accept), means.fetch, patience)
+    response = await sendPaid(fetch, call, paidHeaders(ticket, means.accept), patience)
   } catch (cause) {
-    await hold?.commit()
     means.emit({ type: 'failed', origin, offer, money: 'unknown' })
     throw unresolved(payment, cause, call.signal)
   }
@@ -68,16 +69,15 @@ export async function pay(ticket: Ticket, means: Means): Promise<Response | Refu
   const { status } = response
   const type: 'paid' | 'failed' = status < 400 ? 'paid' : 'failed'
   const money = type === 'paid' ? 'moved' : await find(ticket)
-  await (money === 'not-moved' ? hold?.release() : hold?.commit())
+  if (money === 'not-moved') await hold?.release()
   means.emit({ type, origin, offer, money, status, receipt: receiptOf(response) })
   try {
-    response = await follow(call, response, means.fetch)
+    response = await follow(fetch, call, response)
   } catch (cause) {
     throw unresolved(payment, cause, call.signal)
   }
   payments.set(response, payment)
-  if (response.status === 402)
-    reasons.set(response, { code: 'rejected', detail: `paid once; money: ${money}` })
+  if (response.status === 402) reasons.set(response, refusal('rejected', `paid once; money: ${money}`))
   return response
 }
 
@@ -94,7 +94,7 @@ function paidHeaders({ call, method, payment }: Ticket, accept: string): Headers
 async function find({ call, method, payment, context }: Ticket): Promise<Moved> {
   try {
     const found = await within(10_000, call.signal, (signal) =>
-      method.find?.(payment, { ...context, signal }),
+      atWork(() => method.find?.(payment, { ...context, signal })),
     )
     return found ?? 'unknown'
   } catch {

@@ -1,5 +1,6 @@
-import type { Cost } from '@mppkit/core'
-import type { Offer, Refusal } from './offer.ts'
+import { formatAmount, parseBaseUnits, type Cost } from '@mppkit/core'
+import type { Offer } from './offer.ts'
+import { must, refusal, type Refusal } from './refusal.ts'
 
 /** How much of one currency may leave the wallet. All amounts are decimal strings in whole units (`"0.10"`). */
 export interface Limit {
@@ -30,7 +31,10 @@ export interface Policy {
   networks?: readonly string[]
   /** `tempo`, or `tempo/charge`. */
   methods?: readonly string[]
-  /** Free text chosen by the seller; the identity is the origin. */
+  /**
+   * Free text chosen by the seller; the identity is the origin. What costs nothing, a proof of identity, is given only to a realm that is the host of its origin,
+   * unless `realms` or `origins` lists it or `approve` says yes: else any site could have you sign what logs it in elsewhere as you. Loopback is exempt.
+   */
   realms?: readonly string[]
   /** Asked once per payment, after all other rules. `signal` fires when the answer no longer matters. */
   approve?(offer: Offer, options: { signal: AbortSignal }): boolean | Promise<boolean>
@@ -52,17 +56,17 @@ const amounts = ['perRequest', 'perHour', 'perDay', 'total'] as const
 export function limits(limit: Limit): Limit {
   known('limits()', limit, ['currency', 'decimals', ...amounts])
   const { currency, decimals, perRequest } = limit ?? {}
-  if (typeof currency !== 'string' || !currency || perRequest === undefined)
-    throw new TypeError(
-      "limits() needs currency and perRequest: limits({ currency: 'usd', perRequest: '0.10' })",
-    )
-  if (decimals !== undefined && !isDecimals(decimals))
-    throw new TypeError('limits() takes decimals as a whole number, 0 to 77')
+  must(
+    typeof currency === 'string' && currency && perRequest !== undefined,
+    "limits() needs currency and perRequest: limits({ currency: 'usd', perRequest: '0.10' })",
+  )
+  must(decimals === undefined || isDecimals(decimals), 'limits() takes decimals as a whole number, 0 to 77')
   for (const name of amounts) {
     const text: unknown = limit[name]
-    if (text === undefined) continue
-    if (typeof text !== 'string' || !/^(0|[1-9]\d{0,76})(\.\d{1,77})?$/.test(text))
-      throw new TypeError(`limits() takes ${name} as a decimal string such as '0.10'`)
+    must(
+      text === undefined || (typeof text === 'string' && /^(0|[1-9]\d{0,76})(\.\d{1,77})?$/.test(text)),
+      `limits() takes ${name} as a decimal string such as '0.10'`,
+    )
   }
   return { ...limit, currency: lower(currency) }
 }
@@ -72,27 +76,23 @@ export function checkPolicy(policy: Policy): Rules {
   const all = new Map<string, Limit>()
   for (const each of [policy?.limits ?? []].flat() as Limit[]) {
     const limit = limits(each)
-    if (all.has(limit.currency))
-      throw new TypeError(`policy.limits names ${limit.currency} twice; merge them`)
+    must(!all.has(limit.currency), `policy.limits names ${limit.currency} twice; merge them`)
     all.set(limit.currency, limit)
   }
-  if (!all.size)
-    throw new TypeError(
-      "createClient needs policy.limits: limits({ currency: 'usd', perRequest: '0.10', perDay: '5' })",
-    )
+  must(all.size, "createClient needs policy.limits: limits({ currency: 'usd', perRequest: '0.10' })")
   known('policy', policy, ['limits', 'approve', 'approveTimeout', ...lists])
-  const { approveTimeout = 120 } = policy
-  if (policy.approve !== undefined && typeof policy.approve !== 'function')
-    throw new TypeError('policy.approve must be a function')
-  if (!(approveTimeout > 0 && approveTimeout <= 86_400))
-    throw new TypeError('policy.approveTimeout must be seconds, at most a day')
+  const { approve, approveTimeout = 120 } = policy
+  must(approve === undefined || typeof approve === 'function', 'policy.approve must be a function')
+  must(approveTimeout > 0 && approveTimeout <= 86_400, 'policy.approveTimeout must be seconds, at most a day')
   const rules: Rules = { limits: all, approveTimeout: approveTimeout * 1000 }
-  if (policy.approve) rules.approve = policy.approve.bind(policy)
+  if (approve) rules.approve = approve.bind(policy)
   for (const name of lists) {
     const list: unknown = policy[name]
     if (list === undefined) continue
-    if (!Array.isArray(list) || list.some((item) => typeof item !== 'string'))
-      throw new TypeError(`policy.${name} must be an array of strings`)
+    must(
+      Array.isArray(list) && list.every((item) => typeof item === 'string'),
+      `policy.${name} must be an array of strings`,
+    )
     rules[name] = list.map(name === 'origins' ? origin : name === 'currencies' ? lower : fold)
   }
   return rules
@@ -113,14 +113,22 @@ export function judge(rules: Rules, offer: Offer, cost: Cost): Refusal | undefin
   ] as const
   for (const [code, list, values] of asked)
     if (list && !(values.length && values.every((value) => list.includes(fold(value)))))
-      return { code, detail: `the policy does not list ${code} ${values.join()}` }
+      return refusal(code, `the policy does not list ${code} ${values.join()}`)
   const limit = rules.limits.get(currency)
-  if (!limit) return { code: 'currency', detail: `the policy has no limit for ${currency}` }
+  if (!limit) return refusal('currency', `the policy has no limit for ${currency}`)
   if (limit.decimals !== undefined && limit.decimals !== decimals)
-    return { code: 'currency', detail: `${currency} with ${decimals} decimals, not ${limit.decimals}` }
+    return refusal('currency', `${currency} with ${decimals} decimals, not ${limit.decimals}`)
   if (amount > units(limit.perRequest, decimals))
-    return { code: 'limit', detail: `${offer.amount} ${currency} is above perRequest ${limit.perRequest}` }
+    return refusal('limit', `${breakdown(offer, cost)} is above perRequest ${limit.perRequest} ${currency}`)
   return undefined
+}
+
+/** What a human has to know to set the limit: a fee is no part of the price that the seller shows. */
+function breakdown({ intent, request, amount }: Offer, { most }: Cost): string {
+  const price = intent === 'charge' && parseBaseUnits(request['amount'])
+  if (typeof price !== 'bigint' || price >= most.amount) return `price ${amount}`
+  const [net, fee] = [price, most.amount - price].map((part) => formatAmount(part, most.decimals))
+  return `price ${net} and up to ${fee} fee`
 }
 
 /** A checked decimal string in base units; what is finer than the base unit is cut off. */
@@ -137,14 +145,12 @@ export function isDecimals(decimals: number): boolean {
 /** A misspelt rule would be no rule. */
 function known(name: string, value: object, keys: readonly string[]): void {
   for (const key of Object.keys(value ?? {}))
-    if (!keys.includes(key))
-      throw new TypeError(`${name} does not know "${key}"; it knows ${keys.join(', ')}`)
+    must(keys.includes(key), `${name} does not know "${key}"; it knows ${keys.join(', ')}`)
 }
 
 function origin(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined
-  if (!url || url.href !== `${url.origin}/`)
-    throw new TypeError(`policy.origins has "${text}"; write https://api.example.com`)
+  const url = URL.canParse(text) && new URL(text)
+  must(url && url.href === `${url.origin}/`, `policy.origins has "${text}"; write https://api.example.com`)
   return url.origin
 }
 

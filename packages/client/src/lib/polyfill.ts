@@ -1,4 +1,5 @@
 import type { Fetch } from './call.ts'
+import { refusal, type Refusal } from './refusal.ts'
 
 interface Patch {
   previous: Fetch
@@ -6,6 +7,25 @@ interface Patch {
 }
 
 const patches = new WeakMap<Fetch, Patch>()
+/** How many methods are at work, of all clients: each may call through the patch of another. */
+let working = 0
+
+/** Lets a method work; until it is done, even if nobody waits any more, calls through a patch are not paid. */
+export async function atWork<T>(work: () => T | Promise<T>): Promise<T> {
+  working++
+  try {
+    return await work()
+  } finally {
+    working--
+  }
+}
+
+/** Why a call that begins now is not paid: it could be a method's own, and paying for it would call the method again. */
+export function busy(): Refusal | undefined {
+  return working
+    ? refusal('busy', 'called through polyfill() during another payment; call again, or use client.fetch')
+    : undefined
+}
 
 /** The fetch below all patches of ours: two clients never pay for the same call. */
 export function unpatched(fetch: Fetch = globalThis.fetch): Fetch {

@@ -1,4 +1,4 @@
-import { discard, race, toInit, wait, type Call, type Fetch } from './call.ts'
+import { discard, dispatch, race, wait, type Call, type Fetch } from './call.ts'
 
 const redirects = [301, 302, 303, 307, 308]
 const cuts = 2
@@ -15,13 +15,13 @@ export interface Patience {
  * Rejects with the last fault, or with the reason of the signal.
  */
 export async function sendPaid(
+  fetch: Fetch,
   call: Call,
   headers: Headers,
-  fetch: Fetch,
   patience: Patience,
 ): Promise<Response> {
   return await insist(call, patience, async () => {
-    const response = await fetch(call.url, toInit(call, headers, 'manual'))
+    const response = await dispatch(fetch, call, headers, 'manual')
     const delay = response.status === 409 || response.status === 503 ? retryAfter(response) : undefined
     if (delay === undefined || delay > patience.left) return response
     await discard(response)
@@ -50,7 +50,7 @@ export async function insist<T>(call: Call, patience: Patience, work: () => Prom
  * Follows redirects of a paid request within its origin, without the credential. A redirect that leads elsewhere is the delivery and comes back as it is.
  * Throws `TypeError` if the caller said `redirect: 'error'`.
  */
-export async function follow(call: Call, first: Response, fetch: Fetch): Promise<Response> {
+export async function follow(fetch: Fetch, call: Call, first: Response): Promise<Response> {
   let response = first
   let at: Call = call
   for (let hop = 0; hop < 20; hop++) {
@@ -66,7 +66,7 @@ export async function follow(call: Call, first: Response, fetch: Fetch): Promise
     const toGet =
       response.status === 303 ? at.method !== 'HEAD' : response.status < 303 && at.method === 'POST'
     if (toGet) at = asGet(at)
-    response = await fetch(at.url, toInit(at, at.headers, 'manual'))
+    response = await dispatch(fetch, at, at.headers, 'manual')
   }
   return response
 }
@@ -83,7 +83,6 @@ function retryAfter(response: Response): number | undefined {
 function asGet(call: Call): Call {
   const headers = new Headers(call.headers)
   for (const name of call.headers.keys()) if (name.startsWith('content-')) headers.delete(name)
-  const get: Call = { ...call, method: 'GET', headers }
-  delete get.body
-  return get
+  const { body: _, ...rest } = call
+  return { ...rest, method: 'GET', headers }
 }

@@ -10,6 +10,7 @@ import { tempo as sellers } from '../src/server.ts'
 import { honest, sign, transaction, transfers } from './craft.ts'
 import {
   buyerContext,
+  clockAt,
   doubt,
   hex,
   offer,
@@ -75,10 +76,7 @@ async function claimed(over: object = {}, terms: Terms = { amount: '0.01' }) {
 }
 
 const sending = (method: string) => method.startsWith('eth_sendRaw')
-const later = (seconds: number) => (method: string) =>
-  method === 'eth_getBlockByNumber'
-    ? { result: { timestamp: `0x${(now() + seconds).toString(16)}` } }
-    : 'pass'
+const later = (seconds: number) => clockAt(now() + seconds)
 
 describe.each([
   ['at the buyer’s cost', {}],
@@ -144,15 +142,16 @@ describe.each([
     proxy.fault = (method) => (sending(method) ? 'reset' : 'pass')
     await doubt(settle())
     expect(notes).toHaveLength(1)
+    const { validBefore } = JSON.parse(notes[0]!) as { validBefore: number }
     proxy.fault = () => 'pass'
     expect(await find()).toBe('unknown')
     // Our clock says that it is over, the chain's does not: it could still be mined.
     till.now = () => Date.now() + 60_000
     expect(await find()).toBe('unknown')
     // Over, but a node that lags behind may not know yet.
-    proxy.fault = later(30)
+    proxy.fault = clockAt(validBefore + 9)
     expect(await find()).toBe('unknown')
-    proxy.fault = later(36)
+    proxy.fault = clockAt(validBefore + 10)
     expect(await find()).toBe('not-moved')
     expect((await refusal(settle())).detail).toMatch(/can no longer be/)
     // One that is thawed sends what the chain still takes; then it has moved.
@@ -164,6 +163,60 @@ describe.each([
     expect(await find()).toEqual(receipt)
   })
 
+  test('A-25 a node that has forgotten it is not believed, nor one that lags behind the others', async () => {
+    const { settle, find, till } = await claimed(over)
+    const receipt = await settle()
+    till.now = () => Date.now() + 7_200_000
+    const over2h = later(7200)
+    // Two hours later its receipts are pruned: neither this payment nor any other of that time is found.
+    proxy.fault = (method, params) =>
+      method === 'eth_getTransactionReceipt' ? { result: null } : over2h(method, params)
+    expect(await find()).toBe('unknown')
+    await doubt(settle())
+    // It refuses to look so far back.
+    proxy.fault = (method, params) =>
+      method === 'eth_getTransactionReceipt' && proxy.calls.at(-1)!.includes(' ')
+        ? { error: { code: -32000, message: 'pruned history unavailable' } }
+        : method === 'eth_getTransactionReceipt'
+          ? { result: null }
+          : over2h(method, params)
+    expect(await find()).toBe('unknown')
+    // One behind the same address says what time it is, another one answers the rest.
+    let clocks = 0
+    proxy.fault = (method, params) =>
+      method === 'eth_getTransactionReceipt' && params[0] === receipt.reference
+        ? { result: null }
+        : method === 'eth_getBlockByNumber' && params[0] === 'latest' && clocks++ % 2 === 1
+          ? { merge: { timestamp: `0x${now().toString(16)}` } }
+          : over2h(method, params)
+    expect(await find()).toBe('unknown')
+    // It knows no block of before.
+    proxy.fault = (method, params) =>
+      method === 'eth_getTransactionReceipt'
+        ? { result: null }
+        : method === 'eth_getBlockByNumber' && params[0] !== 'latest'
+          ? { result: null }
+          : over2h(method, params)
+    expect(await find()).toBe('unknown')
+    // Found: one call.
+    proxy.fault = over2h
+    proxy.calls.length = 0
+    expect(await find()).toEqual(receipt)
+    expect(proxy.calls).toEqual(['eth_getTransactionReceipt'])
+  })
+
+  test('A-25 that it can never be mined costs four calls, of which one node answers the last', async () => {
+    const { settle, find, till } = await claimed(over)
+    proxy.fault = (method) => (sending(method) ? 'reset' : 'pass')
+    await doubt(settle())
+    till.now = () => Date.now() + 60_000
+    proxy.fault = later(60)
+    proxy.calls.length = 0
+    expect(await find()).toBe('not-moved')
+    expect(proxy.calls).toHaveLength(4)
+    expect(proxy.calls[3]).toMatch(/^eth_getBlockByNumber (eth_getTransactionReceipt ?){2,4}$/)
+  })
+
   test('it was mined between the look and the clock', async () => {
     const { settle, find, till } = await claimed(over)
     proxy.fault = (method) => (sending(method) ? 'reset' : 'pass')
@@ -172,8 +225,8 @@ describe.each([
     const receipt = await settle()
     till.now = () => Date.now() + 60_000
     let looks = 0
-    proxy.fault = (method) =>
-      method === 'eth_getTransactionReceipt' && looks++ === 0 ? { result: null } : later(60)(method)
+    proxy.fault = (method, params) =>
+      method === 'eth_getTransactionReceipt' && looks++ === 0 ? { result: null } : later(60)(method, params)
     expect(await find()).toEqual(receipt)
   })
 
@@ -295,6 +348,18 @@ describe('a buyer', () => {
     proxy.calls.length = 0
     expect(await buyer.find!(prepared, buyerContext())).toBe('moved')
     expect(proxy.calls).toEqual(['eth_getLogs'])
+  })
+
+  test('A-25 does not take a sponsored payment for void where the node has forgotten the events', async () => {
+    await chain.fund(purse.address, 10_000_000n)
+    const { buyer, prepared, made, till } = await prepare({ feePayer: { account: purse } })
+    await till.admit(made, { payload: buyer.payload(prepared) })
+    proxy.fault = (method, params) =>
+      method === 'eth_getLogs' ? { result: [] } : later(7200)(method, params)
+    const context = buyerContext(() => Date.now() + 7_200_000)
+    expect(await buyer.find!(prepared, context)).toBe('unknown')
+    proxy.fault = later(7200)
+    expect(await buyer.find!(prepared, context)).toBe('moved')
   })
 
   test('knows that a sponsored payment is void when the chain says so', async () => {

@@ -182,32 +182,72 @@ export async function doubt(work: Promise<unknown>): Promise<Error> {
 type Fault = (
   method: string,
   params: any[],
-) => 'pass' | 'hang' | 'reset' | 'reset-after' | 'hang-after' | { error: object } | { result: unknown }
+) =>
+  | 'pass'
+  | 'hang'
+  | 'reset'
+  | 'reset-after'
+  | 'hang-after'
+  | { error: object }
+  | { result: unknown }
+  /** What the node says, but for this. */
+  | { merge: object }
+
+/** The chain's clock stands at `time` (Unix seconds), and its blocks up to the last one are an hour older. */
+export const clockAt =
+  (time: number): Fault =>
+  (method, [block]) =>
+    method === 'eth_getBlockByNumber'
+      ? { merge: { timestamp: `0x${(block === 'latest' ? time : time - 3600).toString(16)}` } }
+      : 'pass'
+
+interface Asked {
+  method: string
+  params: unknown[]
+  id: number
+}
+
+interface Answer {
+  id: number
+  result?: object | null
+}
 
 /** A proxy before the node: counts what passes, and breaks when told to. */
 export interface Proxy {
   url: string
+  /** The methods that were called; those of a batch in one line. */
   calls: string[]
+  /** How often it was asked which chain it is of, which each method does once: not in `calls`. */
+  checks: number
   fault: Fault
   close(): Promise<void>
 }
 
 export async function startProxy(target: string): Promise<Proxy> {
-  const proxy: Proxy = { url: '', calls: [], fault: () => 'pass', close }
+  const proxy: Proxy = { url: '', calls: [], checks: 0, fault: () => 'pass', close }
   const server: Server = createServer((request, response) => {
     const chunks: Buffer[] = []
     request.on('data', (chunk: Buffer) => chunks.push(chunk))
     const pass = async () => {
       const body = Buffer.concat(chunks).toString()
-      const { method, params, id } = JSON.parse(body) as { method: string; params: unknown[]; id: number }
-      proxy.calls.push(method)
-      const fault = proxy.fault(method, params)
+      const asked = JSON.parse(body) as Asked | Asked[]
+      const list = Array.isArray(asked) ? asked : [asked]
+      const isCheck = list[0]!.method === 'eth_chainId'
+      if (isCheck) proxy.checks++
+      else proxy.calls.push(list.map(({ method }) => method).join(' '))
+      const faults = list.map(({ method, params }) => proxy.fault(method, params))
+      const fault = faults.find((one) => typeof one === 'string' && one !== 'pass')
+      const change = (answer: Answer): object => {
+        const made = faults[list.findIndex(({ id }) => id === answer.id)]
+        if (typeof made !== 'object' || isCheck) return answer
+        if (!('merge' in made)) return { jsonrpc: '2.0', id: answer.id, ...made }
+        return answer.result ? { ...answer, result: { ...answer.result, ...made.merge } } : answer
+      }
       if (fault === 'hang') return
       if (fault === 'reset') return void request.socket.destroy()
-      if (typeof fault === 'object') {
-        response.end(JSON.stringify({ jsonrpc: '2.0', id, ...fault }))
-        return
-      }
+      const [first] = faults
+      if (!Array.isArray(asked) && !isCheck && typeof first === 'object' && !('merge' in first))
+        return void response.end(JSON.stringify(change(asked)))
       try {
         const answer = await fetch(target, {
           method: 'POST',
@@ -217,7 +257,9 @@ export async function startProxy(target: string): Promise<Proxy> {
         const text = await answer.text()
         if (fault === 'reset-after') return void request.socket.destroy()
         if (fault === 'hang-after') return
-        response.writeHead(answer.status, { 'content-type': 'application/json' }).end(text)
+        const told = JSON.parse(text) as Answer | Answer[]
+        const changed = Array.isArray(told) ? told.map((one) => change(one)) : change(told)
+        response.writeHead(answer.status, { 'content-type': 'application/json' }).end(JSON.stringify(changed))
       } catch {
         // The chain has stopped while a test that is over still waited.
         request.socket.destroy()

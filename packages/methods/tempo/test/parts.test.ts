@@ -19,7 +19,7 @@ import {
   type Log,
   type Transfer,
 } from '../src/lib/transfers.ts'
-import { legsOf, readRequest, readSource, total } from '../src/lib/charge/wire.ts'
+import { legsOf, readRequest, readSource } from '../src/lib/charge/wire.ts'
 import { hashText } from './craft.ts'
 import { alphaUsd, hex, transferTopic, usd } from './harness.ts'
 import { inspect } from 'node:util'

@@ -23,6 +23,7 @@ import {
 } from './craft.ts'
 import {
   alphaUsd,
+  clockAt,
   doubt,
   hex,
   offer,
@@ -566,8 +567,7 @@ describe('a second instance', () => {
     const notes: string[] = []
     await doubt(till.seller.settle(parsed, till.noted(made, notes)))
     expect(sent()).toBe(0)
-    proxy.fault = (method) =>
-      method === 'eth_getBlockByNumber' ? { result: { timestamp: `0x${(now() + 40).toString(16)}` } } : 'pass'
+    proxy.fault = clockAt(now() + 40)
     expect((await refusal(till.seller.settle(parsed, till.noted(made, [])))).detail).toMatch(
       /can no longer be/,
     )

@@ -23,7 +23,7 @@ export function adapter<Guard>(
 
 const TWO_GATES =
   'mppkit: two gates guard this request. One payment buys one request: keep one gate, and let its price depend on the ' +
-  'route with `amount: (request) => …` (return null for "not here")'
+  'route with `amount: (request) => …`. Let it name the cheap targets and return the dear price for everything else'
 
 /** Which request was paid for: keeps payments beside the framework's own request object, never on it. */
 export interface Ledger<Key extends object> {

@@ -18,6 +18,7 @@ interface Asked {
   amount: string | undefined
   /** `_h`: the headers that the price depends on. */
   bound: string | undefined
+  vary?: string
 }
 
 /** What scripts of other origins may read. */
@@ -99,7 +100,7 @@ export function createAsking(
       headers.push(['www-authenticate', `Payment id="${id}${quoted.field}${tail}`])
     }
     for (const header of fixed) headers.push(header)
-    if (asked.bound !== undefined) headers.push(['vary', asked.bound.replace(/=[^,]*/g, '')])
+    if (asked.bound !== undefined && asked.vary) headers.push(['vary', asked.vary])
     const status = error?.code === 'method-unsupported' ? 400 : 402
     const body = error ? problemBody(error.code, error.detail, status)(first) : REQUIRED(first)
     return { status, headers, body }
@@ -125,19 +126,24 @@ export function createAsking(
       method: request.method === 'HEAD' ? 'GET' : request.method,
       target: request.target,
       header(name) {
-        names.add(name.toLowerCase())
+        if (name.toLowerCase() !== 'host') names.add(name.toLowerCase())
         return request.headers.get(name.toLowerCase())
       },
-      body: () => request.body?.(maxBody) ?? Promise.resolve(new Uint8Array(0)),
+      body() {
+        if (!price.bindBody)
+          throw new TypeError(
+            'mppkit: amount() reads the body, so it must be bound: leave out bindBody: false',
+          )
+        return request.body?.(maxBody) ?? Promise.resolve(new Uint8Array(0))
+      },
     })
     if (said === null) return undefined
     if (typeof said === 'object') return checkedAnswer(said)
     if (typeof said !== 'string')
       throw new TypeError('mppkit: amount() must return a decimal string, null or an answer')
-    return {
-      amount: said,
-      bound: names.size === 0 ? undefined : await boundHeaders(request, [...names].sort()),
-    }
+    // The host is always bound: a price that is worked out may differ between the hosts of one server.
+    const bound = await boundHeaders(request, [...names, 'host'].sort())
+    return { amount: said, bound, vary: [...names].join(', ') }
   }
 }
 
@@ -176,6 +182,10 @@ function checkedAnswer(answer: Answer): Answer {
       `mppkit: amount() answered ${String(answer.status)}; it may refuse with ${[...REFUSALS].join(', ')}`,
     )
   const headers = answer.headers ?? []
+  if (!Array.isArray(headers))
+    throw new TypeError(
+      'mppkit: amount() must answer { status, headers: [[name, value]], body }, not a Response',
+    )
   const cached = headers.some(([name]) => name.toLowerCase() === 'cache-control')
   return {
     status: answer.status,

@@ -44,13 +44,10 @@ export function createClaims({ realm, store, now, longest, probe }: ClaimsOption
     let owner = await claimFor(store, claim.keyClaim, claim.quote, ttl)
     if (owner !== undefined && (await isOver(owner)))
       owner = await reclaimFor(store, claim.keyClaim, owner, claim.quote, ttl)
-    if (owner !== undefined) {
-      // Money that is here already is not forgotten: recovery lists it, or its own credential redeems it.
-      if (claim.moved) await hold.lapse()
-      else {
-        await unclaim(store, proof, claim.quote)
-        await hold.drop()
-      }
+    // Money that is here already buys its answer, whoever has the key: a refusal would invite a second payment.
+    if (owner !== undefined && !claim.moved) {
+      await unclaim(store, proof, claim.quote)
+      await hold.drop()
       return otherPayment(owner)
     }
     if (probe) await probe('key-claimed')

@@ -56,7 +56,8 @@ class FetchIncoming implements Incoming {
   constructor(request: Request, env: Beside | undefined, context: Beside | undefined) {
     const { transport, remote } = peerOf(env)
     this.method = request.method
-    this.target = targetOf(request.url)
+    // What came over the wire, where it shows: the URL of a Request was normalised.
+    this.target = env?.incoming?.url ?? targetOf(request.url)
     this.headers = request.headers
     this.transport = transport
     this.remote = remote

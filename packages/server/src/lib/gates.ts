@@ -7,7 +7,7 @@ import { createLimiter } from './limits.ts'
 import { memoryStore } from './memory-store.ts'
 import { compilePrice, type Price, type PriceTerms } from './price.ts'
 import { hash } from './runtime.ts'
-import type { Gate } from './seam.ts'
+import type { Gate, Incoming } from './seam.ts'
 import { createPeerReader, type Peer, type TrustProxy } from './trust.ts'
 
 export interface MppOptions<Methods extends readonly OnceMethod<never>[] = readonly OnceMethod<never>[]> {
@@ -53,6 +53,7 @@ export interface Gates<Methods extends readonly OnceMethod<never>[] = readonly O
 export function createGates<const Methods extends readonly OnceMethod<never>[]>(
   options: MppOptions<Methods>,
 ): Gates<Methods> {
+  checkOptions(options)
   const { realm, methods, now = Date.now, probe, limits = {} } = options
   const onError = options.onError ? guarded(options.onError) : logError
   checkRealm(realm)
@@ -86,7 +87,7 @@ export function createGates<const Methods extends readonly OnceMethod<never>[]>(
     limiter,
     methods,
     credentialHeader: header.toLowerCase() as HttpOptions['credentialHeader'],
-    peerOf: createPeerReader(options.trustProxy),
+    peerOf: peerReader(options.trustProxy, origin, onError),
     transportFault: (peer) => transportFault(peer, origin),
     cors: options.cors,
     now,
@@ -103,6 +104,61 @@ export function createGates<const Methods extends readonly OnceMethod<never>[]>(
   }
 }
 
+const KNOWN = [
+  'realm',
+  'secret',
+  'methods',
+  'store',
+  'origin',
+  'trustProxy',
+  'header',
+  'cors',
+  'limits',
+  'onError',
+  'now',
+  'probe',
+]
+
+function checkOptions(options: object): void {
+  if (typeof options !== 'object' || options === null)
+    fail('createMpp needs options: createMpp({ realm, secret, methods: [tempo.charge({ recipient })] })')
+  for (const name of Object.keys(options))
+    if (!KNOWN.includes(name)) fail(`createMpp has no option "${name}"; it knows ${KNOWN.join(', ')}`)
+  const { onError, now, probe } = options as Record<string, unknown>
+  for (const [name, value] of Object.entries({ onError, now, probe }))
+    if (value !== undefined && typeof value !== 'function') fail(`${name} must be a function`)
+}
+
+/**
+ * Behind a proxy that is not named, every client has the proxy's address: nobody must be locked out for another. And
+ * behind one on this machine the socket says "loopback" of requests from anywhere: the operator is told.
+ */
+function peerReader(
+  trust: TrustProxy | undefined,
+  origin: Origin | undefined,
+  onError: (error: unknown) => void,
+): (request: Incoming) => Peer {
+  const read = createPeerReader(trust)
+  if (trust !== undefined) return read
+  let told = origin !== undefined
+  return (request) => {
+    const peer = read(request)
+    if (
+      !told &&
+      peer.transport === 'loopback' &&
+      FORWARDED.some((name) => request.headers.get(name) !== null)
+    ) {
+      told = true
+      onError(new TypeError(`mppkit: ${BEHIND_PROXY}`))
+    }
+    return origin?.https && peer.transport !== 'tls' ? { ...peer, remote: undefined } : peer
+  }
+}
+
+const BEHIND_PROXY =
+  'a request came through a proxy on this machine, so the server can be reached from beyond loopback; give createMpp ' +
+  'its public origin, e.g. origin: "https://api.example.com", and a store that survives a restart'
+
 function checkRealm(realm: unknown): void {
   if (typeof realm !== 'string' || !/^[\x20-\x7b\x7d\x7e]{1,200}$/.test(realm))
     fail('realm must be 1 to 200 printable ASCII characters without "|", e.g. "api.example.com"')
@@ -112,7 +168,11 @@ function checkMethods(methods: readonly OnceMethod<never>[]): void {
   if (!Array.isArray(methods) || methods.length === 0)
     fail('methods is empty; give at least one, e.g. [tempo.charge({ recipient })]')
   const seen = new Set<string>()
-  for (const { name, intent } of methods) {
+  for (const { name, intent, quote, settle } of methods) {
+    if (typeof quote !== 'function' || typeof settle !== 'function')
+      fail(
+        'methods holds something that is no rail of a seller; write e.g. tempo.charge({ recipient }) from "@mppkit/tempo/server"',
+      )
     if (!/^[a-z]+$/.test(name)) fail(`a method is named ${JSON.stringify(name)}; names are letters a to z`)
     if (seen.has(`${name}/${intent}`)) fail(`methods holds ${name}/${intent} twice`)
     seen.add(`${name}/${intent}`)
@@ -160,6 +220,9 @@ function parseOrigin(text: string | undefined): Origin | undefined {
 }
 
 function storeFor(store: Store | undefined, origin: Origin | undefined): Store {
+  for (const name of ['get', 'swap', 'due'] as const)
+    if (store !== undefined && typeof store?.[name] !== 'function')
+      fail(`store has no ${name}(); write e.g. store: sqliteStore({ path: "payments.db" })`)
   const remote = origin !== undefined && !origin.loopback
   if (remote && (store === undefined || store.volatile))
     fail(
@@ -168,6 +231,7 @@ function storeFor(store: Store | undefined, origin: Origin | undefined): Store {
   return store ?? memoryStore()
 }
 
+const FORWARDED = ['x-forwarded-for', 'x-forwarded-proto', 'forwarded']
 const PLAIN = 'Payments are taken over TLS only.'
 
 function transportFault({ transport, forwarded }: Peer, origin: Origin | undefined): string | undefined {

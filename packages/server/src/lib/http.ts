@@ -2,7 +2,7 @@ import { formatReceipt, PaymentError, type Binding, type Entry, type OnceMethod 
 import { bodyFault, refusal } from './answer.ts'
 import { createAsking, EXPOSED } from './asking.ts'
 import { createCors, type Cors } from './cors.ts'
-import { createJudge, Elsewhere, tokenOf } from './judging.ts'
+import { createJudge, Elsewhere, Limited, tokenOf } from './judging.ts'
 import type { Attempt, FaultPoint, Lifecycle, Verdict } from './lifecycle.ts'
 import type { Limiter } from './limits.ts'
 import type { CompiledPrice } from './price.ts'
@@ -33,7 +33,7 @@ const RETRY: [string, string] = ['retry-after', '1']
 
 /** Translates between HTTP and the lifecycle for one price. */
 export function createHttpGate(options: HttpOptions, price: CompiledPrice): Gate {
-  const { lifecycle, limiter, credentialHeader, probe } = options
+  const { lifecycle, credentialHeader, probe } = options
   const { rails, amount } = price
   const otherHeader = credentialHeader === 'authorization' ? 'payment-authorization' : 'authorization'
   const cors = createCors(options.cors, EXPOSED)
@@ -58,6 +58,9 @@ export function createHttpGate(options: HttpOptions, price: CompiledPrice): Gate
       return respond({ status: 204, headers: [['cache-control', 'no-store']], body: null })
     const scoped = scopeOf(request.method, request.target)
     const scope = typeof scoped === 'string' ? scoped : await scoped
+    // Before money is asked for: with a key that cannot be used the buyer would have paid in vain.
+    if (isUnusableKey(request.headers.get('idempotency-key')))
+      return respond(refusal(400, 'The Idempotency-Key must have 1 to 255 characters.'))
     const field = request.headers.get(credentialHeader)
     const stray = request.headers.get(otherHeader)
     if (field === null && stray === null) return ask(request, scope)
@@ -66,9 +69,6 @@ export function createHttpGate(options: HttpOptions, price: CompiledPrice): Gate
       if (token === undefined) return await ask(request, scope)
       if (token instanceof PaymentError) return await ask(request, scope, token)
       if (typeof token !== 'string') return respond(token)
-      const seconds = peer.remote === undefined ? 0 : (limiter?.blocked(peer.remote) ?? 0)
-      if (seconds > 0)
-        return respond(refusal(429, 'Too many refused credentials.', [['retry-after', String(seconds)]]))
       if (request.method === 'HEAD')
         return respond(refusal(409, 'HEAD does not take a payment; send the credential with GET.'))
       if (typeof amount === 'function') return await openComputed(request, scope, token, peer)
@@ -86,6 +86,7 @@ export function createHttpGate(options: HttpOptions, price: CompiledPrice): Gate
     } catch (error) {
       if (error instanceof PaymentError) return ask(request, scope, error)
       if (error instanceof Elsewhere) return elsewhere(request, scope, error)
+      if (error instanceof Limited) return limited(error)
       throw error
     }
     let entry: Entry | undefined
@@ -115,6 +116,7 @@ export function createHttpGate(options: HttpOptions, price: CompiledPrice): Gate
     } catch (error) {
       if (error instanceof PaymentError) decision = await askAgain(request, scope, error)
       else if (error instanceof Elsewhere) decision = await elsewhere(request, scope, error)
+      else if (error instanceof Limited) decision = limited(error)
       else decision = respond(bodyFault(error))
     }
     if (decision.kind === 'respond') cors?.extend(request, decision.answer)
@@ -178,6 +180,14 @@ const PASSING = new Set([
   'proxy-connection',
   'te',
 ])
+
+function limited({ seconds }: Limited): Respond {
+  return respond(refusal(429, 'Too many refused credentials.', [['retry-after', String(seconds)]]))
+}
+
+function isUnusableKey(key: string | null): boolean {
+  return key !== null && (key === '' || key.length > 255)
+}
 
 type Respond = { kind: 'respond'; answer: Answer }
 

@@ -7,6 +7,7 @@ import {
   readAuthorization,
   type Binding,
   type Challenge,
+  type Credential,
   type OnceMethod,
 } from '@mppkit/core'
 import { refusal } from './answer.ts'
@@ -52,22 +53,29 @@ export function tokenOf(
 export function createJudge({ realm, binding, methods, limiter }: JudgeOptions, price: CompiledPrice): Judge {
   const { rails } = price
 
-  // Counted, because to look at a forged proof may be dear.
   return async (request, scope, token, peer) => {
+    const credential = parseCredential(token)
+    const valid = binding.verify(credential.challenge)
+    if (!(typeof valid === 'boolean' ? valid : await valid)) invalid('This challenge was not issued here.')
+    if (limiter === undefined || peer.remote === undefined) return inspect(credential, request, scope, peer)
+    // Only those who hold a challenge of ours are counted, and stopped: to look at their proofs may be dear, and junk is cheap.
+    const seconds = limiter.blocked(peer.remote)
+    if (seconds > 0) throw new Limited(seconds)
     try {
-      return await inspect(request, scope, token, peer)
+      return await inspect(credential, request, scope, peer)
     } catch (error) {
-      if ((error instanceof PaymentError || error instanceof Elsewhere) && peer.remote !== undefined)
-        limiter?.count(peer.remote)
+      if (error instanceof PaymentError || error instanceof Elsewhere) limiter.count(peer.remote)
       throw error
     }
   }
 
-  async function inspect(request: Incoming, scope: string, token: string, peer: Peer): Promise<Attempt> {
-    const credential = parseCredential(token)
+  async function inspect(
+    credential: Credential,
+    request: Incoming,
+    scope: string,
+    peer: Peer,
+  ): Promise<Attempt> {
     const { challenge } = credential
-    const valid = binding.verify(challenge)
-    if (!(typeof valid === 'boolean' ? valid : await valid)) invalid('This challenge was not issued here.')
     const { quote, issued, expires, other } = await readScope(challenge, request, scope)
     const fault = other ?? (await otherBody(challenge, request))
     const rail = rails.find(
@@ -85,8 +93,6 @@ export function createJudge({ realm, binding, methods, limiter }: JudgeOptions, 
     const parsed = parsing instanceof Promise ? await parsing : parsing
     if (fault) throw new Elsewhere(fault, quote, parsed.moved ?? method.moves === 'before')
     const idempotencyKey = request.headers.get('idempotency-key') ?? undefined
-    if (idempotencyKey !== undefined && (idempotencyKey === '' || idempotencyKey.length > 255))
-      throw new PaymentError('malformed-credential', 'The Idempotency-Key must have 1 to 255 characters.')
     return {
       challenge,
       request: decoded,
@@ -158,5 +164,15 @@ export class Elsewhere extends Error {
     this.fault = fault
     this.quote = quote
     this.moved = moved
+  }
+}
+
+/** Too many credentials from this remote were refused. */
+export class Limited extends Error {
+  readonly seconds: number
+
+  constructor(seconds: number) {
+    super('too many refused credentials')
+    this.seconds = seconds
   }
 }

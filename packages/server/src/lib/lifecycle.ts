@@ -359,7 +359,7 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
     if (idempotencyKey !== undefined) {
       claim.answerKey = await answerKey(attempt)
       if (payer !== undefined)
-        claim.keyClaim = `key:${await options.hash(JSON.stringify([attempt.scope, payer, idempotencyKey]))}`
+        claim.keyClaim = `key:${await options.hash(JSON.stringify([realm, attempt.scope, payer, idempotencyKey]))}`
     }
     const progress = {
       state: 'pending' as const,

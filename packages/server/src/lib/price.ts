@@ -114,6 +114,12 @@ export function compilePrice(
     fail('amount must be a decimal string like "0.01", or a function that returns one')
   if (!Number.isInteger(lifetime) || lifetime < 10)
     fail(`lifetime is ${String(lifetime)}; it must be whole seconds, at least 10`)
+  if (lifetime > 2_592_000) fail('lifetime is in seconds, at most 30 days')
+  if (typeof redeem !== 'object' || redeem === null)
+    fail('redeem must be an object, e.g. { attempts: 3, within: "24h" }')
+  for (const name of Object.keys(redeem))
+    if (name !== 'attempts' && name !== 'within')
+      fail(`redeem has no "${name}"; it knows attempts and within`)
   if (!Number.isInteger(maxBody) || maxBody < 1) fail('maxBody must be a positive number of bytes')
   const attempts = redeem.attempts ?? 3
   if (!Number.isInteger(attempts) || attempts < 1) fail('redeem.attempts must be a whole number, at least 1')

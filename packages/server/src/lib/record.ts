@@ -55,10 +55,8 @@ export interface PaymentRecord extends Progress {
 
 export const LEASE = 30_000
 export const RENEW = 10_000
-/** Entries that recovery has to look at. */
-export const QUEUE = 'mppkit:payments'
-/** Money that nobody got anything for, until the operator decides. */
-export const UNCLAIMED = 'mppkit:unclaimed'
+/** Milliseconds for which a rail may settle before the lease is left to run out. */
+const PATIENCE = 120_000
 const GRACE = 15 * 60
 /** Seconds after `expires` for which money that moved before is still looked at; no record of it may be gone by then. */
 export const LATE = 24 * 60 * 60
@@ -74,6 +72,16 @@ export class Fenced extends Error {
 
 export function recordKey(realm: string, quote: string): string {
   return `pay:${realm}:${quote}`
+}
+
+/** Entries that recovery has to look at. Of one realm: servers that share a store must not recover each other's payments. */
+export function paymentsQueue(realm: string): string {
+  return `mppkit:payments:${realm}`
+}
+
+/** Money that nobody got anything for, until the operator decides. */
+export function unclaimedQueue(realm: string): string {
+  return `mppkit:unclaimed:${realm}`
 }
 
 export function proofKey(method: string, key: string): string {
@@ -105,16 +113,18 @@ export class Hold {
   readonly #store: Store
   readonly #now: () => number
   readonly #fixed: string
+  readonly #realm: string
+  readonly #payments: string
   #progress: Progress
   #version: Version | 'absent'
-  #attempted: string | undefined
   #writing: Promise<unknown> | undefined
   #lost: AbortController | undefined
   #isLost = false
   #receipt: Receipt | undefined
   #receiptJson = ''
-  /** Store-independent estimate of when the lease ends, for giving up on retries. */
+  /** When the lease ends, by a clock that is never set back: for renewals, and for giving up on retries. */
   #leasedUntil = 0
+  readonly #taken = performance.now()
 
   constructor(
     store: Store,
@@ -131,6 +141,8 @@ export class Hold {
     this.#version = version
     this.#now = now
     this.#fixed = `{"claim":${JSON.stringify(claim)},`
+    this.#realm = claim.challenge.realm
+    this.#payments = paymentsQueue(this.#realm)
   }
 
   get progress(): Readonly<Progress> {
@@ -186,7 +198,7 @@ export class Hold {
       try {
         return await this.write(change, keepLease)
       } catch (error) {
-        if (error instanceof Fenced || this.#now() + wait >= this.#leasedUntil) throw error
+        if (error instanceof Fenced || performance.now() + wait >= this.#leasedUntil) throw error
         await new Promise((resolve) => setTimeout(resolve, wait))
       }
     }
@@ -215,10 +227,13 @@ export class Hold {
   /** Prolongs the lease if it is time to. A store that cannot be reached is asked again at the next turn. */
   renew(): void {
     // A write under way prolongs the lease itself, or gives it up; a renewal behind it would take it back.
-    if (this.#isLost || this.#writing || this.#now() < this.#leasedUntil - LEASE + RENEW) return
+    const now = performance.now()
+    if (this.#isLost || this.#writing || now < this.#leasedUntil - LEASE + RENEW) return
+    // A rail that stalls must not hold a payment for ever; a handler may take as long as it likes.
+    if (this.#progress.state === 'pending' && now > this.#taken + PATIENCE) return this.stop()
     this.write({}, true).catch(() => {
       // Nobody has told us, but anybody may have the payment by now.
-      if (this.#now() >= this.#leasedUntil) this.#lost?.abort(new Fenced())
+      if (performance.now() >= this.#leasedUntil) this.#lost?.abort(new Fenced())
     })
   }
 
@@ -230,25 +245,24 @@ export class Hold {
 
   async #swap(next: Write): Promise<Entry | undefined> {
     const expect = this.#version
-    const earlier = this.#attempted
-    this.#attempted = next.value
     let result = await this.#store
       .swap(this.key, expect, next)
       .catch(() => this.#store.swap(this.key, expect, next))
-    if (
-      !result.ok &&
-      result.entry !== undefined &&
-      (result.entry.value === next.value || result.entry.value === earlier)
-    ) {
-      // Our own write, whose reply we never saw.
-      this.#version = result.entry.version
-      if (result.entry.value === next.value) result = { ok: true, version: result.entry.version }
+    const standing = result.ok ? undefined : result.entry
+    if (standing !== undefined && this.#isOurs(standing)) {
+      // An own write whose reply we never saw, this one or one before it.
+      this.#version = standing.version
+      if (standing.value === next.value) result = { ok: true, version: standing.version }
       else result = await this.#store.swap(this.key, this.#version, next)
     }
     if (!result.ok) return result.entry ?? GONE
     this.#version = result.version
-    if (next.lease) this.#leasedUntil = this.#now() + next.lease
+    if (next.lease) this.#leasedUntil = performance.now() + next.lease
     return undefined
+  }
+
+  #isOurs(entry: Entry): boolean {
+    return parseRecord(entry).holder === this.#progress.holder
   }
 
   #write(progress: Progress, lease: boolean): Write {
@@ -257,13 +271,13 @@ export class Hold {
     const write: Write = { value, ttl: 'forever' }
     if (lease) write.lease = LEASE
     if (state === 'delivered' || state === 'refunded') write.ttl = this.#ttl(progress)
-    else if (state === 'pending') write.due = { queue: QUEUE, in: lease ? 60 : 30 }
-    else if (state === 'refunding') write.due = { queue: QUEUE, in: lease ? 60 : 0 }
-    else if (state === 'unclaimed') write.due = { queue: UNCLAIMED, in: 0 }
+    else if (state === 'pending') write.due = { queue: this.#payments, in: lease ? 60 : 30 }
+    else if (state === 'refunding') write.due = { queue: this.#payments, in: lease ? 60 : 0 }
+    else if (state === 'unclaimed') write.due = { queue: unclaimedQueue(this.#realm), in: 0 }
     else if (this.claim.zero) write.ttl = this.#ttl(progress)
     else
       write.due = {
-        queue: QUEUE,
+        queue: this.#payments,
         in: started < this.claim.attempts ? this.claim.within : Math.min(this.claim.within, 900),
       }
     return write

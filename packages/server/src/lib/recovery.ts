@@ -17,8 +17,9 @@ import {
   parseRecord,
   proofKey,
   proofTtl,
-  QUEUE,
+  paymentsQueue,
   type Claim,
+  type PaymentRecord,
 } from './record.ts'
 import { afterLastAttempt } from './run.ts'
 import { issuedAt } from './quote.ts'
@@ -27,6 +28,7 @@ import { newHolder, sharesPromises } from './runtime.ts'
 const SWEEP = 4
 const EVERY = 10_000
 const PAUSE = 1_000
+const LONGEST_LOOK = 60_000
 
 /** Finishes what requests left behind: payments in doubt, deliveries that never came, money to be returned. */
 export interface Recovery {
@@ -99,10 +101,10 @@ export function createRecovery(options: LifecycleOptions, stores: ReadonlyMap<st
     let seen = 0
     let after: Entry | undefined
     while (seen < limit) {
-      const entries = await store.due(QUEUE, limit - seen, after)
+      const entries = await store.due(paymentsQueue(options.realm), limit - seen, after)
       for (const entry of entries) {
         seen++
-        if (!entry.leased) await look(entry)
+        if (!entry.leased) await inTime(look(entry))
       }
       after = entries.at(-1)
       if (after === undefined || entries.length < limit - seen) break
@@ -110,8 +112,28 @@ export function createRecovery(options: LifecycleOptions, stores: ReadonlyMap<st
     return seen
   }
 
+  /** One rail that never answers must not stop the others' recovery. */
+  async function inTime(work: Promise<void>): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(() => {
+        onError(new Error('recovery of a payment takes longer than a minute; going on with the next'))
+        resolve()
+      }, LONGEST_LOOK)
+    })
+    await Promise.race([work, late])
+    clearTimeout(timer)
+  }
+
   async function look(entry: Entry): Promise<void> {
-    const { claim, ...progress } = parseRecord(entry)
+    let record: PaymentRecord
+    try {
+      record = parseRecord(entry)
+    } catch (error) {
+      onError(error)
+      return
+    }
+    const { claim, ...progress } = record
     const hold = new Hold(store, entry.key, claim, { ...progress, holder: newHolder() }, entry.version, now)
     try {
       if (await hold.take()) return

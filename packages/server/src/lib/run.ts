@@ -23,9 +23,9 @@ interface RunOptions {
   recovery: Recovery
 }
 
-/** A 2xx, or a 3xx that is not "nothing new": what the buyer paid for. */
+/** What the buyer paid for: a 2xx, or a redirect. Not 301 and 308, which only correct the address; not 304, "nothing new". */
 export function isDelivery(status: number): boolean {
-  return status >= 200 && status < 400 && status !== 304
+  return status >= 200 && status < 400 && status !== 301 && status !== 304 && status !== 308
 }
 
 export function createRun({ hold, receipt, canRefund, seal, onError, probe, recovery }: RunOptions): Run {
@@ -72,7 +72,9 @@ export function createRun({ hold, receipt, canRefund, seal, onError, probe, reco
   function afterAttempt({ status, reached }: Outcome): Partial<Progress> {
     if (status === 101 || (isDelivery(status) && reached === 'all'))
       return { state: 'delivered', open: false, reached: 'all' }
-    const worst = isDelivery(status) ? worse(hold.progress.reached, reached) : hold.progress.reached
+    // With a 304 the buyer says that it has the content.
+    const handed = status === 304 ? 'some' : isDelivery(status) ? reached : 'nothing'
+    const worst = worse(hold.progress.reached, handed)
     return { ...endOfAttempt(hold.progress.started, worst), open: false, reached: worst }
   }
 

@@ -3,7 +3,7 @@ import { BodyError, type Incoming, type Transport } from './seam.ts'
 /** What a runtime passes to a fetch handler beside the request. Everything may be missing. */
 export interface Beside {
   /** Node, through `@hono/node-server`. */
-  incoming?: { httpVersionMajor: number; socket?: Socket }
+  incoming?: { httpVersionMajor: number; socket?: Socket; url?: string | undefined }
   outgoing?: Outgoing
   /** Deno: settles when the answer has been sent, or cannot be. */
   completed?: PromiseLike<void>

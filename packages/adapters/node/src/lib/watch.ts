@@ -16,6 +16,7 @@ export function watch(res: ServerResponse, grant: Grant): void {
     grant.keeps > 0 && res.req.httpVersionMajor === 1 ? 'open' : 'streaming'
   let started = false
   let reported = false
+  let sent: number | undefined
 
   res.once('finish', () => {
     if (isComplete(res, socket)) report('all')
@@ -23,7 +24,10 @@ export function watch(res: ServerResponse, grant: Grant): void {
   res.once('close', () => report(started ? 'some' : 'nothing'))
 
   res.writeHead = ((status: number, reason?: string | Inline, headers?: Inline) => {
-    if (res.headersSent || status < 200) return Reflect.apply(writeHead, res, [status, reason, headers])
+    if (res.headersSent) return Reflect.apply(writeHead, res, [status, reason, headers])
+    // What was sent, whatever an error handler makes of `statusCode` afterwards.
+    if (status >= 200 || status === 101) sent = status
+    if (status < 200) return Reflect.apply(writeHead, res, [status, reason, headers])
     // Node lets inline headers win over those that were set, so they are set first.
     const inline = typeof reason === 'object' ? reason : headers
     if (inline) setAll(res, inline)
@@ -65,6 +69,8 @@ export function watch(res: ServerResponse, grant: Grant): void {
   /** What `end(chunk)` would send, if it is worth keeping. */
   function onePiece(chunk: Chunk, encoding: unknown): Kept['body'] | undefined {
     const body = typeof chunk === 'string' ? Buffer.from(chunk, encoding as BufferEncoding) : (chunk ?? null)
+    // Anything else is an error that `end` itself reports.
+    if (body !== null && !(body instanceof Uint8Array)) return undefined
     return (body?.length ?? 0) <= grant.keeps ? body : undefined
   }
 
@@ -74,14 +80,17 @@ export function watch(res: ServerResponse, grant: Grant): void {
       if (!hasLength(res)) res.setHeader('content-length', body?.length ?? 0)
       res.writeHead(res.statusCode)
     }
-    void grant.keep({ status: res.statusCode, headers: listHeaders(res), body }).then(release)
+    void grant
+      .keep({ status: res.statusCode, headers: listHeaders(res), body })
+      .then(release)
+      .catch((error: unknown) => res.destroy(error as Error))
   }
 
   function report(reached: Outcome['reached']): void {
     if (reported) return
     reported = true
     // 499: closed without an answer.
-    void grant.finish({ status: res.headersSent ? res.statusCode : 499, reached })
+    void grant.finish({ status: sent ?? (res.headersSent ? res.statusCode : 499), reached })
   }
 }
 

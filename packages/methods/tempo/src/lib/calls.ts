@@ -18,6 +18,9 @@ const swap = '0xf0122b75'
 /** The exchange of the chain, where a payer may first buy what is asked for. */
 const exchange: Hex = '0xdec0000000000000000000000000000000000000'
 
+/** The registry of access keys. */
+const registry: Hex = '0xaaaaaaaa00000000000000000000000000000000'
+
 /** The call that makes a transfer. */
 export function transferCall(currency: Hex, leg: Leg): { to: Hex; data: Hex } {
   const words = `${word(leg.recipient)}${number(leg.amount)}`
@@ -75,7 +78,17 @@ export function currencyCall(token: Hex): { to: Hex; data: Hex } {
 
 /** `getKey(address account, address keyId)` of the key registry. */
 export function keyCall(account: Hex, key: Hex): { to: Hex; data: Hex } {
-  return { to: '0xaaaaaaaa00000000000000000000000000000000', data: `0xbc298553${word(account)}${word(key)}` }
+  return { to: registry, data: `0xbc298553${word(account)}${word(key)}` }
+}
+
+/** `getRemainingLimitWithPeriod(address account, address keyId, address token)` of the key registry. */
+export function keyLimitCall(account: Hex, key: Hex, token: Hex): { to: Hex; data: Hex } {
+  return { to: registry, data: `0xa7f72cab${word(account)}${word(key)}${word(token)}` }
+}
+
+/** `getAllowedCalls(address account, address keyId)` of the key registry. */
+export function keyScopeCall(account: Hex, key: Hex): { to: Hex; data: Hex } {
+  return { to: registry, data: `0x0163e7ec${word(account)}${word(key)}` }
 }
 
 /** The n-th 32-byte word of what a call returned; undefined if it returned less. */

@@ -28,6 +28,22 @@ export function readKey(returned: unknown, key: Hex, now: number): boolean {
 }
 
 /**
+ * Whether a key may spend an amount in any transfer, from what the registry returned: the key, what is left of its limit, its scope.
+ * No where one of them is not known.
+ */
+export function maySpend(
+  [key, left, scope]: readonly { succeeded: boolean; returned?: unknown }[],
+  amount: bigint,
+): boolean {
+  const isLimited = returnedWord(key?.returned, 3)
+  const isScoped = scope?.succeeded ? returnedWord(scope.returned, 0) : undefined
+  // A-22
+  if (isLimited === undefined || isScoped !== 0n) return false
+  // A-22
+  return isLimited === 0n || (left?.succeeded === true && (returnedWord(left.returned, 0) ?? 0n) >= amount)
+}
+
+/**
  * Whether the transaction itself brings the account's consent to the key that signed it.
  * @throws PaymentError `verification-failed` if it brings something else under that name.
  */

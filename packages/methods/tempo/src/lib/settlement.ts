@@ -1,5 +1,7 @@
 import { lower, type Hex } from './address.ts'
-import { RpcError, type Rpc } from './rpc.ts'
+import { feeOf } from './fees.ts'
+import { lookBack, type Window, type Witness } from './history.ts'
+import { RpcError, type Call, type Rpc } from './rpc.ts'
 import { memoTopic, type Log } from './transfers.ts'
 
 /** A receipt as the node tells it. */
@@ -9,13 +11,12 @@ export interface MinedTransaction {
   from: string
   blockNumber: string
   logs: Log[]
+  /** What it cost, in base units of the token that the fee was paid in, where the node says it. */
+  fee?: bigint
 }
 
 /** What the chain says about a transaction; `never` means that no block can contain it any more. */
 export type Outcome = MinedTransaction | 'never' | 'unknown'
-
-/** Seconds beyond a transaction's end after which nodes that lag behind are believed, too. */
-const margin = 10
 
 /** Milliseconds between two looks where the node cannot wait for us. */
 const pause = 250
@@ -28,17 +29,17 @@ export interface Settlement {
    */
   send(bytes: Hex, hash: Hex, signal?: AbortSignal): Promise<MinedTransaction>
   receipt(hash: Hex, signal?: AbortSignal): Promise<MinedTransaction | undefined>
-  /** Looks for transactions of which at most one can be mined, before `validBefore` (Unix seconds) if given. One call if it is found. */
+  /** Looks for transactions of which at most one can be mined, in the window if there is one. One call if it is found. */
   find(
     hashes: readonly Hex[],
-    validBefore: number | undefined,
+    window: Window | undefined,
     now: number,
     signal?: AbortSignal,
   ): Promise<Outcome>
   /** Looks for the transfer with a memo that is used once, where the hash of its transaction is not known. */
   findMemo(
     memo: MemoQuery,
-    validBefore: number,
+    window: Window,
     now: number,
     signal?: AbortSignal,
   ): Promise<'moved' | 'never' | 'unknown'>
@@ -121,44 +122,41 @@ export function createSettlement(rpc: Rpc): Settlement {
 
   async function find(
     hashes: readonly Hex[],
-    validBefore: number | undefined,
+    window: Window | undefined,
     now: number,
     signal?: AbortSignal,
   ): Promise<Outcome> {
     const mined = await firstReceipt(hashes, signal)
     if (mined) return mined
+    // A-24. Our own clock only decides whether to ask.
+    if (window === undefined || now <= window.until) return 'unknown'
+    const look = hashes.map((hash): Call => ['eth_getTransactionReceipt', [hash]])
+    const answers = await lookBack(rpc, look, keptReceipts, window, signal)
     // A-24
-    if (validBefore === undefined || !(await isOver(validBefore, now, signal))) return 'unknown'
+    if (!answers) return 'unknown'
     // A-25. It may have been mined between the two looks.
-    return (await firstReceipt(hashes, signal)) ?? 'never'
+    const late = hashes.map((hash, i) => readReceipt(answers[i], hash)).find((one) => one !== undefined)
+    if (late) return late
+    // A-25. Anything else than "none" is no answer.
+    return answers.every((answer) => answer === null) ? 'never' : 'unknown'
   }
 
   async function findMemo(
     query: MemoQuery,
-    validBefore: number,
+    window: Window,
     now: number,
     signal?: AbortSignal,
   ): Promise<'moved' | 'never' | 'unknown'> {
     const { currency, from, to, memo, fromBlock } = query
     const topics = [memoTopic, topicOf(from), topicOf(to), memo]
-    const look = async () => {
-      const logs = await rpc(
-        'eth_getLogs',
-        [{ address: currency, topics, fromBlock, toBlock: 'latest' }],
-        within(signal),
-      )
-      return Array.isArray(logs) && logs.length > 0
-    }
-    if (await look()) return 'moved'
-    if (!(await isOver(validBefore, now, signal))) return 'unknown'
-    return (await look()) ? 'moved' : 'never'
-  }
-
-  /** Whether the chain's own clock has passed the end of a window; ours only decides whether to ask. */
-  async function isOver(validBefore: number, now: number, signal?: AbortSignal): Promise<boolean> {
-    if (now <= validBefore) return false
-    // A-25
-    return (await blockTime('latest', signal)) >= validBefore + margin
+    const filter = { address: currency, topics, fromBlock, toBlock: 'latest' }
+    const isFound = (found: unknown) => Array.isArray(found) && found.length > 0
+    if (isFound(await rpc('eth_getLogs', [filter], within(signal)))) return 'moved'
+    if (now <= window.until) return 'unknown'
+    const answers = await lookBack(rpc, [['eth_getLogs', [filter]]], keptEvents, window, signal)
+    if (!answers) return 'unknown'
+    if (isFound(answers[0])) return 'moved'
+    return Array.isArray(answers[0]) ? 'never' : 'unknown'
   }
 
   async function blockTime(block: string, signal?: AbortSignal): Promise<number> {
@@ -175,6 +173,18 @@ export function createSettlement(rpc: Rpc): Settlement {
   }
 
   return { send, receipt, find, findMemo, minedAt }
+}
+
+/** That a node still knows the receipts of a time. */
+const keptReceipts = {
+  ask: ({ hash }: Witness): Call => ['eth_getTransactionReceipt', [hash]],
+  knows: (answer: unknown, { hash }: Witness) => readReceipt(answer, lower(hash)) !== undefined,
+}
+
+/** That it still knows the events. */
+const keptEvents = {
+  ask: ({ block }: Witness): Call => ['eth_getLogs', [{ fromBlock: block, toBlock: block }]],
+  knows: (answer: unknown) => Array.isArray(answer) && answer.length > 0,
 }
 
 /** The time of the block in Unix seconds, where the node tells it with the events. */
@@ -197,10 +207,17 @@ function topicOf(address: Hex): Hex {
 /** A receipt of exactly this transaction. */
 function readReceipt(value: unknown, hash: Hex): MinedTransaction | undefined {
   if (typeof value !== 'object' || value === null) return undefined
-  const { transactionHash, status, from, blockNumber, logs } = value as Partial<MinedTransaction>
+  const { transactionHash, status, from, blockNumber, logs, gasUsed, effectiveGasPrice } =
+    value as Partial<MinedTransaction> & { gasUsed?: unknown; effectiveGasPrice?: unknown }
   // A-25
   if (typeof transactionHash !== 'string' || lower(transactionHash) !== hash) return undefined
   if (status !== '0x1' && status !== '0x0') return undefined
   if (typeof from !== 'string' || typeof blockNumber !== 'string' || !Array.isArray(logs)) return undefined
-  return { transactionHash, status, from, blockNumber, logs }
+  const [gas, price] = [quantity(gasUsed), quantity(effectiveGasPrice)]
+  const fee = gas === undefined || price === undefined ? undefined : { fee: feeOf(gas, price) }
+  return { transactionHash, status, from, blockNumber, logs, ...fee }
+}
+
+function quantity(value: unknown): bigint | undefined {
+  return typeof value === 'string' && /^0x[0-9a-f]{1,32}$/i.test(value) ? BigInt(value) : undefined
 }

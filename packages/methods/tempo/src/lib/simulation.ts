@@ -10,6 +10,8 @@ export interface Rehearsed {
 export interface Result {
   succeeded: boolean
   returned?: unknown
+  /** As if the call were a transaction of its own, where the node says it. */
+  gasUsed?: bigint
 }
 
 const without = new WeakSet<Rpc>()
@@ -49,8 +51,16 @@ export async function simulate(
 }
 
 function readResults(answer: unknown, expected: number): Result[] {
-  const calls = (answer as { calls?: { status?: string; returnData?: string }[] }[] | undefined)?.[0]?.calls
+  const calls = (
+    answer as { calls?: { status?: string; returnData?: string; gasUsed?: unknown }[] }[] | undefined
+  )?.[0]?.calls
   if (!Array.isArray(calls) || calls.length !== expected)
     throw new Error('the node did not tell how the calls went')
-  return calls.map(({ status, returnData }) => ({ succeeded: status === '0x1', returned: returnData }))
+  return calls.map(({ status, returnData, gasUsed }) => ({
+    succeeded: status === '0x1',
+    returned: returnData,
+    ...(typeof gasUsed === 'string' && /^0x[0-9a-f]{1,16}$/i.test(gasUsed)
+      ? { gasUsed: BigInt(gasUsed) }
+      : undefined),
+  }))
 }

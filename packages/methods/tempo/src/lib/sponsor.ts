@@ -1,15 +1,17 @@
 import { parseAmount, PaymentError } from '@mppkit/core'
 import { checkAccount, type Signing, type SigningAccount } from './account.ts'
-import { checkAddress, isToken, lower, pathUsd, type Hex } from './address.ts'
-import { balanceCall, keyCall, returnedWord } from './calls.ts'
+import { checkAddress, isAddress, isToken, lower, pathUsd, type Hex } from './address.ts'
+import { balanceCall, keyCall, keyLimitCall, keyScopeCall, readCalls, returnedWord } from './calls.ts'
 import { usualTipLimit } from './chains.ts'
 import type { SignedTransaction } from './envelope.ts'
 import { feeOf } from './fees.ts'
 import { createFailures, type Failures } from './failures.ts'
 import { heavy } from './heavy.ts'
-import { readKey } from './keys.ts'
+import { maySpend, readKey } from './keys.ts'
+import { checkBigint, checkOptions } from './options.ts'
 import type { Rpc } from './rpc.ts'
-import { simulate } from './simulation.ts'
+import { simulate, type Result } from './simulation.ts'
+import { total } from './transfers.ts'
 
 /** Who pays the fees of the buyers, and how much of them at most. */
 export interface Sponsor {
@@ -25,13 +27,23 @@ export interface Sponsor {
   maxPriorityFeePerGas?: bigint
   /** What one payment may cost in all, in whole units of `feeToken`; default 0.05, and 0.02 for each split. */
   maxFee?: string
-  /** Failed transactions of one sender in ten minutes, after which its fees are not paid; default 3. */
+  /**
+   * Failed transactions of one sender in ten minutes, after which its fees are not paid; default 3.
+   * It has no more under way at once, either, for each of them may fail.
+   */
   maxFailures?: number
+  /**
+   * What failed transactions of all senders may cost in an hour, in whole units of `feeToken`, before nobody's fees are paid
+   * for a while; default 1.00. Counted by each process for itself.
+   */
+  maxLossPerHour?: string
 }
 
 /** A sponsor, checked. */
 export interface Sponsoring {
   failures: Failures
+  /** What a failed transaction has cost, where the node does not say it: the most that it can have. */
+  worst: (legs: number) => bigint
   /** Judges a transaction; throws `PaymentError` for one whose fee shall not be paid. Signs nothing. */
   check: (signed: SignedTransaction, legs: number, now: number) => void
   /** Tries the transfers out, and looks whether the fee can be paid; one call to the node. */
@@ -40,10 +52,24 @@ export interface Sponsoring {
   sign: (signed: SignedTransaction) => Promise<{ bytes: Hex; hash: Hex }>
 }
 
+const known: Record<keyof Sponsor, true> = {
+  account: true,
+  feeToken: true,
+  maxGas: true,
+  maxFeePerGas: true,
+  maxPriorityFeePerGas: true,
+  maxFee: true,
+  maxFailures: true,
+  maxLossPerHour: true,
+}
+
 const expiring = (1n << 256n) - 1n
 
 /** @throws TypeError saying what is wrong with the options. */
 export function createSponsor(options: Sponsor, chainId: number): Sponsoring {
+  if (isAddress((options as { address?: unknown } | undefined)?.address))
+    throw new TypeError('feePayer must be { account }, not the account itself')
+  checkOptions(options, known, 'feePayer', 'feePayer: { account }')
   const signing = checkSponsor(options.account)
   const feeToken =
     options.feeToken === undefined ? pathUsd : checkAddress(options.feeToken, 'feePayer.feeToken')
@@ -55,7 +81,9 @@ export function createSponsor(options: Sponsor, chainId: number): Sponsoring {
   const maxFailures = options.maxFailures ?? 3
   if (!Number.isInteger(maxFailures) || maxFailures < 1)
     throw new TypeError('feePayer.maxFailures must be a positive whole number')
-  const failures = createFailures(maxFailures)
+  const maxLoss = limit(parseAmount(options.maxLossPerHour ?? '1.00', 6), 'maxLossPerHour')
+  const failures = createFailures(maxFailures, maxLoss)
+  const worst = (legs: number) => maxFee ?? 50_000n + 20_000n * BigInt(legs - 1)
 
   function check(signed: SignedTransaction, legs: number, now: number): void {
     const { envelope, open, sender } = signed
@@ -77,7 +105,7 @@ export function createSponsor(options: Sponsor, chainId: number): Sponsoring {
     // A-15
     if (price === 0n || price > maxFeePerGas || tip > maxTip) decline('its gas price is missing or too high')
     // A-21
-    if (feeOf(gas, price) > (maxFee ?? 50_000n + 20_000n * BigInt(legs - 1)))
+    if (feeOf(gas, price) > worst(legs))
       decline('its fee could become too high')
     // A-22
     if (failures.tooMany(sender, now))
@@ -93,8 +121,8 @@ export function createSponsor(options: Sponsor, chainId: number): Sponsoring {
     const { envelope, sender, accessKey } = signed
     const calls = [
       ...envelope.calls.map(({ to, data }) => ({ from: sender, to: lower(to!), data: lower(data!) })),
-      balanceCall(feeToken, lower(signing.address)),
-      ...(accessKey === undefined ? [] : [keyCall(sender, accessKey)]),
+      { from: sender, ...balanceCall(feeToken, lower(signing.address)) },
+      ...(accessKey === undefined ? [] : keyCalls(sender, accessKey, lower(envelope.calls[0]!.to!))),
     ]
     const results = await simulate(rpc, calls, signal)
     const transfers = results.slice(0, envelope.calls.length)
@@ -105,7 +133,10 @@ export function createSponsor(options: Sponsor, chainId: number): Sponsoring {
         'The transfers would fail: the sender lacks the money, or may not send it.',
       )
     }
-    const balance = returnedWord(results[transfers.length]?.returned, 0)
+    const purse = results[transfers.length]!
+    // A-21. What runs out of gas fails at our cost, and the sender keeps its money.
+    if (envelope.gas! < gasNeeded(transfers, purse, signed)) decline('its gas limit is too low')
+    const balance = returnedWord(purse.returned, 0)
     // Our own purse: no fault of the buyer, who must not be asked to pay again.
     if (balance === undefined || balance < feeOf(envelope.gas!, envelope.maxFeePerGas!)) {
       throw new Error(`the fee payer ${signing.address} holds too little of its fee token ${feeToken}`)
@@ -114,6 +145,9 @@ export function createSponsor(options: Sponsor, chainId: number): Sponsoring {
     if (accessKey !== undefined && !readKey(results[transfers.length + 1]?.returned, accessKey, now)) {
       throw new PaymentError('verification-failed', 'The access key may not act for the account.')
     }
+    // A-22. The rehearsal does not know that a key signed: what the key may not spend would fail at our cost.
+    if (accessKey !== undefined && !maySpend(results.slice(transfers.length + 1), amountOf(signed)))
+      decline('its access key may not spend that much, or only in some ways; pay the fee yourself')
   }
 
   async function sign(signed: SignedTransaction): Promise<{ bytes: Hex; hash: Hex }> {
@@ -126,8 +160,39 @@ export function createSponsor(options: Sponsor, chainId: number): Sponsoring {
     return { bytes, hash: keccak(bytes) }
   }
 
-  return { failures, check, rehearse, sign }
+  return { failures, worst, check, rehearse, sign }
 }
+
+/** What is known of a key: as such, what it may still spend of a token, and on what. */
+function keyCalls(account: Hex, key: Hex, token: Hex): { to: Hex; data: Hex }[] {
+  return [keyCall(account, key), keyLimitCall(account, key, token), keyScopeCall(account, key)]
+}
+
+/** The sum of all transfers; `check` has made sure that they are of one token, and nothing else. */
+function amountOf({ envelope }: SignedTransaction): bigint {
+  const calls = envelope.calls.map(({ to, data }) => ({ to: lower(to!), data: lower(data!) }))
+  return total(readCalls(calls, calls[0]!.to) ?? [])
+}
+
+/**
+ * The gas that the chain will use, as far as the rehearsal tells; rather a little too low, for clients that estimate closely.
+ * Each call of a rehearsal is charged as a transaction of its own, the look into the purse as well: the difference is the transfer.
+ */
+function gasNeeded(transfers: readonly Result[], purse: Result, { signature }: SignedTransaction): bigint {
+  const bare = purse.gasUsed
+  const used = transfers.map((result) => result.gasUsed)
+  // The node does not say.
+  if (bare === undefined || used.includes(undefined)) return 100_000n + 300_000n * BigInt(transfers.length)
+  const execution = used.reduce<bigint>((sum, gas) => sum + (gas! > bare ? gas! - bare : 0n), 0n)
+  const repeated = BigInt(transfers.length - 1) * alreadyLoaded
+  const own = signature.reveal().type === 'secp256k1' ? 0n : otherSignature
+  return base + own + (execution > repeated ? execution - repeated : 0n)
+}
+
+/** Measured: a sponsored transaction without its calls; what a second transfer need not load again; signatures of other kinds. */
+const base = 30_000n
+const alreadyLoaded = 22_000n
+const otherSignature = 5_000n
 
 function checkSponsor(account: SigningAccount): Signing {
   const signing = checkAccount(account, 'feePayer.account')
@@ -141,7 +206,8 @@ function checkSponsor(account: SigningAccount): Signing {
 }
 
 function limit(value: bigint, what: string): bigint {
-  if (typeof value !== 'bigint' || value <= 0n) throw new TypeError(`feePayer.${what} must be positive`)
+  checkBigint(value, `feePayer.${what}`)
+  if (value <= 0n) throw new TypeError(`feePayer.${what} must be positive`)
   return value
 }
 

@@ -103,6 +103,11 @@ export function matchLegs(
   return { first, spare }
 }
 
+/** The sum in base units. */
+export function total(legs: readonly Leg[]): bigint {
+  return legs.reduce((sum, leg) => sum + leg.amount, 0n)
+}
+
 function addressOf(topic: Hex): Hex {
   return `0x${topic.slice(26)}`
 }

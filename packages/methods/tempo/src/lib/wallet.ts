@@ -49,7 +49,9 @@ export function createWallet(rpc: Rpc, payer: Hex, limits: { maxFeePerGas: bigin
   const usd = new Set<Hex>()
 
   async function reserve(outlay: Outlay, context: ClientContext): Promise<Fees> {
-    const isFresh = view !== undefined && context.now() - view.at <= fresh
+    // By our own clock: `context.now` follows what some server says.
+    const age = view === undefined ? -1 : Date.now() - view.at
+    const isFresh = age >= 0 && age <= fresh
     if (!isFresh || !covers(view!, needsOf(outlay, view!))) view = await look(outlay, context)
     const known = view!
     for (const [token, need] of needsOf(outlay, known)) {
@@ -123,7 +125,7 @@ export function createWallet(rpc: Rpc, payer: Hex, limits: { maxFeePerGas: bigin
     tokens.forEach((token, i) => balances.set(token, returnedWord(results[i]?.returnData, 0) ?? 0n))
     const number = simulated?.number === undefined ? 0n : BigInt(simulated.number)
     return {
-      at: context.now(),
+      at: Date.now(),
       // Nodes may simulate without a base fee.
       baseFee: BigInt(simulated?.baseFeePerGas ?? 0) || usualBaseFee,
       block: number > 0n ? `0x${(number - 1n).toString(16)}` : undefined,
@@ -136,7 +138,7 @@ export function createWallet(rpc: Rpc, payer: Hex, limits: { maxFeePerGas: bigin
       | { baseFeePerGas?: string[]; oldestBlock?: Hex }
       | undefined
     const baseFee = BigInt(history?.baseFeePerGas?.at(-1) ?? 0) || usualBaseFee
-    return { at: context.now(), baseFee, block: history?.oldestBlock, balances: new Map() }
+    return { at: Date.now(), baseFee, block: history?.oldestBlock, balances: new Map() }
   }
 
   return { reserve }

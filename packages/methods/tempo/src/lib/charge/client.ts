@@ -7,11 +7,12 @@ import {
   type JsonObject,
   type Prepared,
 } from '@mppkit/core'
-import { checkAccount, type SigningAccount } from '../account.ts'
+import { checkAccount, checkSigner, type SigningAccount } from '../account.ts'
 import { checkAddress, isToken, lower, type Hex } from '../address.ts'
 import { resolveChain } from '../chains.ts'
 import { feeOf } from '../fees.ts'
 import { heavy } from '../heavy.ts'
+import { checkBigint, checkOptions, checkTimeout } from '../options.ts'
 import { createRpc } from '../rpc.ts'
 import { createSettlement } from '../settlement.ts'
 import { createWallet } from '../wallet.ts'
@@ -46,8 +47,25 @@ export interface ChargeOptions {
   rpcTimeout?: number
 }
 
+const known: Record<keyof ChargeOptions, true> = {
+  account: true,
+  chainId: true,
+  testnet: true,
+  rpcUrl: true,
+  mode: true,
+  feeToken: true,
+  clientId: true,
+  proof: true,
+  gas: true,
+  maxFeePerGas: true,
+  maxPriorityFeePerGas: true,
+  rpcTimeout: true,
+}
+
 /** Seconds that the transaction is valid; the chain allows 30. */
 const lifetime = 25
+/** Seconds that it may seem to be valid by our own clock, where the server's is another. */
+const longest = 35
 /** Seconds before its end in which the chain does not take a transaction any more. */
 const least = 4
 
@@ -57,9 +75,11 @@ const least = 4
  * @see draft-tempo-charge-00
  */
 export function charge(options: ChargeOptions): ClientMethod {
-  const { clientId, mode, proof = 'v3', rpcTimeout = 15_000 } = options
+  checkOptions(options, known, 'tempo.charge', 'tempo.charge({ account: privateKeyToAccount(key) })')
+  const { clientId, mode, proof = 'v3' } = options
   const { chainId, rpcUrl } = resolveChain(options)
-  const account = checkAccount(options.account, 'account')
+  const rpcTimeout = checkTimeout(options.rpcTimeout)
+  const account = checkSigner(checkAccount(options.account, 'account'))
   const payer = lower(account.address)
   const feeToken = options.feeToken === undefined ? undefined : checkAddress(options.feeToken, 'feeToken')
   if (feeToken !== undefined && !isToken(feeToken))
@@ -69,10 +89,12 @@ export function charge(options: ChargeOptions): ClientMethod {
   if (proof !== 'v3' && proof !== 'draft') throw new TypeError("proof must be 'v3' or 'draft'")
   const maxFeePerGas = options.maxFeePerGas ?? 50_000_000_000n
   const tip = options.maxPriorityFeePerGas ?? 1_000_000_000n
+  for (const [name, value] of Object.entries({ maxFeePerGas, maxPriorityFeePerGas: tip, gas: options.gas ?? 1n }))
+    checkBigint(value, name)
   if (maxFeePerGas <= 0n || tip < 0n || tip > maxFeePerGas)
     throw new TypeError('maxFeePerGas must be positive and cover maxPriorityFeePerGas')
   if (options.gas !== undefined && options.gas <= 0n) throw new TypeError('gas must be positive')
-  const rpc = createRpc(rpcUrl, rpcTimeout)
+  const rpc = createRpc(rpcUrl, rpcTimeout, chainId)
   const settlement = createSettlement(rpc)
   const wallet = createWallet(rpc, payer, { maxFeePerGas, tip })
 
@@ -86,10 +108,13 @@ export function charge(options: ChargeOptions): ClientMethod {
     return read
   }
 
-  /** What leaves the wallet: the amount; the fee, unless the server pays it. Fees in another token are that token's affair. */
+  /**
+   * What leaves the wallet: the amount; the fee, unless the server pays it. A fee in another token counts one for one, so that no
+   * limit is blind to it: it is paid in a token of the dollar, with six decimals like all of them.
+   */
   function most(request: ChargeRequest): bigint {
     const fee = request.amount === 0n || request.sponsored ? 0n : feeOf(gasFor(request), maxFeePerGas)
-    return (feeToken ?? request.currency) === request.currency ? request.amount + fee : request.amount
+    return request.amount + fee
   }
 
   return {
@@ -187,7 +212,12 @@ function chooseMode(charge: ChargeRequest, wanted: Mode | undefined): Mode {
 function endOf(challenge: Challenge, context: ClientContext): number {
   const now = Math.floor(context.now() / 1000)
   const expires = challenge.expires === undefined ? undefined : parseTime(challenge.expires)
-  const end = expires === undefined ? now + lifetime : Math.min(now + lifetime, Math.floor(expires / 1000))
+  // By our own clock, too: `now` follows what the server says, and one that lies could keep the signature for later.
+  const own = Math.floor(Date.now() / 1000) + longest
+  const last = Math.min(now + lifetime, own)
+  const end = expires === undefined ? last : Math.min(last, Math.floor(expires / 1000))
+  if (end < now + least && end === own)
+    throw new Error('the clock of this machine is far behind that of the server: set it')
   if (end < now + least)
     throw new PaymentError('payment-expired', 'The challenge expires too soon to be paid.')
   return end

@@ -3,6 +3,7 @@ import { lower, type Hex } from '../address.ts'
 import { readCalls, withoutSwap } from '../calls.ts'
 import type { SignedTransaction } from '../envelope.ts'
 import { heavy } from '../heavy.ts'
+import type { Window } from '../history.ts'
 import { bringsKey, isActiveKey } from '../keys.ts'
 import { memoOf } from '../memo.ts'
 import { timeIn, type MinedTransaction } from '../settlement.ts'
@@ -51,6 +52,8 @@ export async function verifyPull(
   }
   const own = memoOf({ realm: context.challenge.realm, challengeId: context.challenge.id }, tools.hashText)
   const bound = checkCalls(signed, charge, own)
+  // A-06
+  if (!bound && rail.unbound === 'refuse') fail('The transfer does not carry the memo of this challenge')
   await checkWindow(signed, bound, context, rail)
 
   if (charge.sponsored) {
@@ -82,18 +85,32 @@ export async function settlePull(
     return conclude(mined, sender, charge, context)
   }
   const { failures, sign } = sponsorOf(rail)
+  // A-22. It is nobody's fault that pays: 503, and whoever runs the server is told.
+  if (failures.isSpent(secondsOf(context)))
+    throw new Error('failed transactions have cost maxLossPerHour: for a while no fees are paid')
   // A-22
-  const end = failures.begin(sender)
+  const end = failures.begin(sender, secondsOf(context))
   if (!end) throw new Error(`too many transactions of ${sender} are under way at our cost`)
   try {
     const { bytes, hash } = await sign(signed)
     const mined = await noteAndLand(bytes, hash, signed, charge, context, rail)
     // A-22
-    if (mined.status === '0x0') failures.add(sender, secondsOf(context))
+    if (mined.status === '0x0') countFailure(mined, sender, charge, context, rail)
     return await conclude(mined, sender, charge, context)
   } finally {
     end()
   }
+}
+
+/** What failed at our cost counts against its sender, and against all of them. */
+function countFailure(
+  mined: MinedTransaction,
+  sender: Hex,
+  charge: ChargeRequest,
+  context: Context,
+  { sponsor }: Rail,
+): void {
+  sponsor?.failures.add(sender, secondsOf(context), mined.fee ?? sponsor.worst(legsOf(charge).length))
 }
 
 /** What a note tells of, of either mode, long after the credential is gone. */
@@ -105,7 +122,7 @@ export async function findNoted(
 ): Promise<Receipt | 'not-moved' | 'unknown'> {
   const { hashes, validBefore } = readNote(text)
   const now = secondsOf(context)
-  const outcome = await rail.settlement.find(hashes, validBefore, now, context.signal)
+  const outcome = await rail.settlement.find(hashes, windowOf(validBefore, context), now, context.signal)
   if (outcome === 'unknown') return 'unknown'
   if (outcome === 'never') return 'not-moved'
   // Sent through somebody else, a pushed payment is still made by its source.
@@ -114,7 +131,7 @@ export async function findNoted(
   // A-10
   if (outcome.status === '0x0') {
     // A-22
-    if (charge.sponsored) rail.sponsor?.failures.add(sender, now)
+    if (charge.sponsored) countFailure(outcome, sender, charge, context, rail)
     return 'not-moved'
   }
   return conclude(outcome, sender, charge, context)
@@ -171,7 +188,8 @@ async function land(
       if (earlier.length === 0) throw error
     }
   }
-  const outcome = await settlement.find([hash, ...earlier], validBefore, secondsOf(context), context.signal)
+  const window = windowOf(validBefore, context)
+  const outcome = await settlement.find([hash, ...earlier], window, secondsOf(context), context.signal)
   if (outcome === 'never') fail('The transaction was not mined in its time and can no longer be')
   if (outcome === 'unknown')
     throw new Error('the transaction is not mined yet, or its end is not certain yet')
@@ -241,12 +259,18 @@ async function checkWindow(
   // A-13
   if (signed.open) fail('The transaction is no longer valid')
   // A-08. Too late to be sent, but its sender may have done so.
-  const outcome = await rail.settlement.find([signed.hash], validBefore, now, context.signal)
+  const window = windowOf(validBefore, context)
+  const outcome = await rail.settlement.find([signed.hash], window, now, context.signal)
   // A-13
   if (outcome === 'never') fail('The transaction is no longer valid')
   if (outcome === 'unknown') throw new Error('the end of the transaction is not certain yet')
   if (outcome.status === '0x0') fail('The transaction was reverted: nothing was paid')
   minedBefore.set(signed, outcome)
+}
+
+/** When the payment of a challenge can have been mined; with an expiring nonce perhaps shortly before the challenge was made. */
+function windowOf(until: number | undefined, { issued }: Context): Window | undefined {
+  return until === undefined ? undefined : { from: Math.min(issued, until - longest) - slack, until }
 }
 
 /** What is not mined yet will be younger than the challenge. */

@@ -3,7 +3,7 @@ import { lower, type Hex } from '../address.ts'
 import { heavy } from '../heavy.ts'
 import { memoOf } from '../memo.ts'
 import type { MinedTransaction } from '../settlement.ts'
-import { paidBy, receiptOf, slack, type Rail } from './rail.ts'
+import { paidBy, paysAnother, receiptOf, slack, type Rail } from './rail.ts'
 import { readSource, type ChargeRequest } from './wire.ts'
 
 /** The hash of a transaction that the buyer has sent. */
@@ -65,6 +65,9 @@ async function judge(
   //
   if (first.memo === undefined || !own(first.memo))
     fail('The transfer does not carry the memo of this challenge')
+  // Splits carry no memo of the challenge: of one set of them two challenges of two sellers could be paid.
+  if (charge.splits.length > 0 && paysAnother(mined, charge, own))
+    fail('The transaction pays another challenge as well: its splits cannot be told apart')
   const at = await rail.settlement.minedAt(mined, context.signal)
   // The memo cannot have been written before the challenge was: one of the clocks is wrong, and a human must look. No reason to have it paid again.
   if (at < context.issued - slack)

@@ -1,7 +1,7 @@
 import { parseAmount, type JsonObject, type Terms } from '@mppkit/core'
 import { checkAddress, isToken, isWord, lower, pathUsd, type Hex } from '../address.ts'
-import type { Leg } from '../transfers.ts'
-import { bothModes, maxSplits, total, type Mode } from './wire.ts'
+import { total, type Leg } from '../transfers.ts'
+import { bothModes, maxSplits, type Mode } from './wire.ts'
 
 /** Somebody else who gets a part of the amount. */
 export interface Split {
@@ -28,6 +28,7 @@ export interface Standing extends Omit<ChargeOverride, 'feePayer'> {
   chainId: number
   decimals: number
   sponsored: boolean
+  unbound?: 'accept' | 'refuse'
 }
 
 const zero = '0x0000000000000000000000000000000000000000'
@@ -41,6 +42,8 @@ export function writeRequest(standing: Standing, terms: Terms & ChargeOverride):
   const currency = checkCurrency(terms.currency ?? standing.currency ?? pathUsd)
   const recipient = checkRecipient(terms.recipient ?? standing.recipient, 'recipient')
   const memo = checkMemo(terms.memo ?? standing.memo, 'memo')
+  if (memo !== undefined && standing.unbound === 'refuse')
+    throw new TypeError("a prescribed memo ties a payment to no challenge: drop memo, or unbound: 'refuse'")
   const splits = checkSplits(terms.splits ?? standing.splits, decimals)
   const sponsored = standing.sponsored && terms.feePayer !== false
   const modes = checkModes(terms.modes, standing.modes, sponsored, memo)

@@ -1,5 +1,6 @@
 import { formatTime, type Context, type Receipt } from '@mppkit/core'
 import type { Hex } from '../address.ts'
+import { isTagged } from '../memo.ts'
 import type { Rpc } from '../rpc.ts'
 import type { MinedTransaction, Settlement } from '../settlement.ts'
 import type { Sponsoring } from '../sponsor.ts'
@@ -12,6 +13,8 @@ export interface Rail {
   rpc: Rpc
   settlement: Settlement
   sponsor?: Sponsoring
+  /** What becomes of a pulled payment without the memo of its challenge. */
+  unbound: 'accept' | 'refuse'
 }
 
 /** Seconds by which a payment may seem older than its challenge, for clocks differ. */
@@ -44,6 +47,13 @@ export function paidBy(
   // A-09
   const made = readTransfers(mined.logs, charge.currency).filter((transfer) => transfer.from === sender)
   return matchLegs(made, legsOf(charge), own)?.first
+}
+
+/** Whether the same transaction makes a transfer that is bound to another challenge, and so may pay it, too. */
+export function paysAnother(mined: MinedTransaction, charge: ChargeRequest, own: (memo: Hex) => boolean): boolean {
+  const memos = readTransfers(mined.logs, charge.currency).map((transfer) => transfer.memo)
+  const prescribed = new Set(legsOf(charge).map((leg) => leg.memo))
+  return memos.some((memo) => memo !== undefined && isTagged(memo) && !own(memo) && !prescribed.has(memo))
 }
 
 /** What `find` needs to find a payment again: the transactions that it can be, at most one of which is ever mined. */

@@ -9,6 +9,8 @@ import {
 import { isAddress, isWord, lower } from '../address.ts'
 import { modeOf, resolveChain } from '../chains.ts'
 import { openTransaction, type SignedTransaction } from '../envelope.ts'
+import { heavy } from '../heavy.ts'
+import { checkOptions, checkTimeout } from '../options.ts'
 import { createRpc } from '../rpc.ts'
 import { createSettlement } from '../settlement.ts'
 import { createSponsor, type Sponsor } from '../sponsor.ts'
@@ -43,6 +45,12 @@ export interface ChargeOptions {
   modes?: readonly Mode[]
   /** 32 bytes in hex that each payment must carry. Without it buyers write a memo that ties the payment to its challenge, which is safer. */
   memo?: string
+  /**
+   * What to do with a pulled payment that carries no memo of its challenge, as the draft allows: it is tied to this server's
+   * store only, so that a copy of it pays at every other store with the same recipient and price. Default `accept`; give each store
+   * a recipient of its own, or set `refuse`: buyers that write the memo (this package, mppx) can still pay.
+   */
+  unbound?: 'accept' | 'refuse'
   /** Others who get a part of each amount, at most ten. */
   splits?: readonly Split[]
   /** Decimals of the currency; default 6, which all TIP-20 tokens have. */
@@ -65,16 +73,17 @@ export type Proof =
  * @see draft-tempo-charge-00
  */
 export function charge(options: ChargeOptions): OnceMethod<ChargeOverride, Proof> {
-  const { decimals = 6, rpcTimeout = 15_000, feePayer } = options
+  checkOptions(options, known, 'tempo.charge', "tempo.charge({ recipient: '0x…' })")
+  const { decimals = 6, feePayer, unbound = 'accept' } = options
   const { chainId, rpcUrl } = resolveChain(options)
+  const rpcTimeout = checkTimeout(options.rpcTimeout)
+  if (unbound !== 'accept' && unbound !== 'refuse') throw new TypeError("unbound must be 'accept' or 'refuse'")
   if (!Number.isInteger(decimals) || decimals < 0 || decimals > 18)
     throw new TypeError('decimals must be a whole number from 0 to 18')
-  if (!Number.isInteger(rpcTimeout) || rpcTimeout < 1)
-    throw new TypeError('rpcTimeout must be a positive number of milliseconds')
-  const rpc = createRpc(rpcUrl, rpcTimeout)
-  const rail: Rail = { chainId, rpc, settlement: createSettlement(rpc) }
+  const rpc = createRpc(rpcUrl, rpcTimeout, chainId)
+  const rail: Rail = { chainId, rpc, settlement: createSettlement(rpc), unbound }
   if (feePayer) rail.sponsor = createSponsor(feePayer, chainId)
-  const standing = { ...options, chainId, decimals, sponsored: feePayer !== undefined }
+  const standing = { ...options, chainId, decimals, unbound, sponsored: feePayer !== undefined }
   // Whatever is wrong with the options shall stop the boot, not the first customer.
   writeRequest(standing, { amount: null })
 
@@ -110,6 +119,21 @@ export function charge(options: ChargeOptions): OnceMethod<ChargeOverride, Proof
   }
 }
 
+const known: Record<keyof ChargeOptions, true> = {
+  recipient: true,
+  currency: true,
+  chainId: true,
+  testnet: true,
+  rpcUrl: true,
+  modes: true,
+  memo: true,
+  unbound: true,
+  splits: true,
+  decimals: true,
+  feePayer: true,
+  rpcTimeout: true,
+}
+
 /** The kind first: a proof of the wrong kind is refused before anything in it is read. */
 async function parse(
   payload: JsonObject,
@@ -121,7 +145,11 @@ async function parse(
     // A-27
     if (charge.amount !== 0n) fail('A proof of identity pays nothing')
     const identification = await parseIdentification(payload['signature'])
-    return { proof: { type, charge, identification }, key: `proof:${challengeId}` }
+    // A-26. Another signature is another credential, and has to be verified: it must not meet the record of the one that was. The
+    // account is what the signature is checked to be of; here it is not known yet.
+    const { Signatures, keccak } = await heavy()
+    const print = keccak(Signatures.serialize(identification.signature.reveal())).slice(2)
+    return { proof: { type, charge, identification }, key: `proof:${challengeId}:${print}` }
   }
   if (type !== 'transaction' && type !== 'hash')
     malformed('payload.type must be "transaction", "hash" or "proof"')

@@ -1,7 +1,7 @@
 import { parseBaseUnits, PaymentError, type JsonObject, type JsonValue } from '@mppkit/core'
 import { isAddress, isToken, isWord, lower, type Hex } from '../address.ts'
 import { drafts } from '../chains.ts'
-import type { Leg } from '../transfers.ts'
+import { total, type Leg } from '../transfers.ts'
 
 /**
  * Who sends the transaction to the chain: `pull`, the server (the credential carries it signed);
@@ -75,11 +75,6 @@ export function legsOf(request: ChargeRequest): [Leg, ...Leg[]] {
   const primary: Leg = { recipient: request.recipient, amount: request.amount - total(request.splits) }
   if (request.memo !== undefined) primary.memo = request.memo
   return [primary, ...request.splits]
-}
-
-/** The sum in base units. */
-export function total(legs: readonly Leg[]): bigint {
-  return legs.reduce((sum, leg) => sum + leg.amount, 0n)
 }
 
 /** `did:pkh:eip155:<chain>:<address>` (CAIP-10), the name a payer goes by; undefined if it is none. */
