@@ -31,6 +31,10 @@ const SERVERS: [string, Loose, RegExp][] = [
   ['a list with one short secret', { secret: ['x'.repeat(32), 'short'] }, /32 bytes/],
   ['no methods', { methods: [] }, /at least one/],
   ['methods left out', { methods: undefined }, /at least one/],
+  ['an option that is not there', { secretKey: 'x'.repeat(32) } as Loose, /no option "secretKey".*secret/],
+  ["a buyer's method", { methods: [{ name: 'toy', intent: 'charge' }] }, /rail of a seller/],
+  ['a store that cannot swap', { store: new Map() }, /sqliteStore/],
+  ['onError that is no function', { onError: 'log' }, /onError must be a function/],
   [
     'the same method twice',
     { methods: [toy, toyMethod({ ledger, recipient: 'other' })] },

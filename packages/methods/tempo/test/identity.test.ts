@@ -60,6 +60,13 @@ const withSignature = (credential: Credential, signature: string): Credential =>
   payload: { type: 'proof', signature },
 })
 
+test('A-26 another signature is another credential, whatever the challenge', async () => {
+  const { till, made } = await shop()
+  const good = await pay(buyer(privateKeyToAccount(generatePrivateKey())), made)
+  const forged = { type: 'proof', signature: `0x${'11'.repeat(64)}1b` }
+  expect((await till.parse(made, forged)).key).not.toBe((await till.parse(made, good.payload)).key)
+})
+
 describe.each(kinds)('%s accounts', (_, make) => {
   test.each(forms)(
     'TC-048 TC-050 TC-051 TC-055 TC-056 TC-057 prove who they are by %s, for nothing and without a call',
@@ -77,7 +84,10 @@ describe.each(kinds)('%s accounts', (_, make) => {
         reference: made.challenge.id,
         externalId: 'login',
       })
-      expect(parsed.key).toBe(`proof:${made.challenge.id}`)
+      expect(parsed.key).toMatch(/^proof:[\w-]{43}:[0-9a-f]{64}$/)
+      expect(parsed.key).toContain(made.challenge.id)
+      const shouted = `0x${(credential.payload['signature'] as string).slice(2).toUpperCase()}`
+      expect((await till.parse(made, { type: 'proof', signature: shouted })).key).toBe(parsed.key)
       expect(proxy.calls).toEqual([])
     },
   )

@@ -15,6 +15,7 @@ import {
   matchLegs,
   memoTopic,
   readTransfers,
+  total,
   type Leg,
   type Log,
   type Transfer,
@@ -430,27 +431,44 @@ test('A-14 what the registry says of an access key', () => {
 
 describe('failures', () => {
   test('A-22 count per sender for ten minutes', () => {
-    const failures = createFailures(2)
-    failures.add(A, 1000)
+    const failures = createFailures(2, 100n)
+    failures.add(A, 1000, 1n)
     expect(failures.tooMany(A, 1000)).toBe(false)
-    failures.add(A, 1001)
+    failures.add(A, 1001, 1n)
     expect(failures.tooMany(A, 1001)).toBe(true)
     expect(failures.tooMany(B, 1001)).toBe(false)
     expect(failures.tooMany(A, 1601)).toBe(false)
   })
 
   test('A-22 limit what one sender has under way', () => {
-    const failures = createFailures(2)
-    const open = Array.from({ length: 16 }, () => failures.begin(A)!)
-    expect(failures.begin(A)).toBeUndefined()
-    expect(failures.begin(B)).toBeDefined()
-    open[0]!()
-    expect(failures.begin(A)).toBeDefined()
+    const failures = createFailures(3, 100n)
+    const open = Array.from({ length: 3 }, () => failures.begin(A, 1000)!)
+    expect(failures.begin(A, 1000)).toBeUndefined()
+    expect(failures.begin(B, 1000)).toBeDefined()
+    for (const close of open) close()
+    // Those that failed leave less.
+    failures.add(A, 1000, 1n)
+    expect(failures.begin(A, 1000)).toBeDefined()
+    expect(failures.begin(A, 1000)).toBeDefined()
+    expect(failures.begin(A, 1000)).toBeUndefined()
+    expect(failures.begin(A, 1600)).toBeDefined()
+  })
+
+  test('A-22 limit what all senders together may cost in an hour', () => {
+    const failures = createFailures(2, 100n)
+    failures.add(A, 6000, 60n)
+    expect(failures.isSpent(6000)).toBe(false)
+    failures.add(B, 7000, 40n)
+    expect(failures.isSpent(7000)).toBe(true)
+    expect(failures.isSpent(9599)).toBe(true)
+    expect(failures.isSpent(9600)).toBe(false)
+    failures.add(A, 20_000, 99n)
+    expect(failures.isSpent(20_000)).toBe(false)
   })
 
   test('remember a bounded number of senders', () => {
-    const failures = createFailures(1)
-    for (let i = 0; i < 10_001; i++) failures.add(hex(`0x${i}`), 1000)
+    const failures = createFailures(1, 1n)
+    for (let i = 0; i < 10_001; i++) failures.add(hex(`0x${i}`), 1000, 1n)
     expect(failures.tooMany(hex('0x0'), 1000)).toBe(false)
     expect(failures.tooMany(hex('0x10000'), 1000)).toBe(true)
   })

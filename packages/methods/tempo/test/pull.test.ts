@@ -264,7 +264,8 @@ describe('an honest buyer does not pay', () => {
       recipients: [merchant, other, third],
       network: 'eip155:1337',
     })
-    expect(buy({ feeToken: alphaUsd }).cost(made.challenge, made.request).most.amount).toBe(10_000n)
+    // A fee in another token is no way around a limit.
+    expect(buy({ feeToken: alphaUsd }).cost(made.challenge, made.request).most.amount).toBe(75_000n)
   })
 
   test('TC-061 what the account does not have, nor fees in what is no dollar', async () => {
@@ -600,6 +601,20 @@ describe('the kind first', () => {
     )
     const signed = await sign(account, { chainId: 4217, calls: transfers([honest(made)]) })
     expect((await refusal(till.admit(made, transaction(signed)))).code).toBe('invalid-challenge')
+  })
+})
+
+describe('a payment without the memo of its challenge', () => {
+  test('A-06 pays, unless that is refused; the one with the memo pays always', async () => {
+    const bare = async () =>
+      transaction(await sign(account, { calls: transfers([{ recipient: merchant, amount: 10_000n }]) }))
+    const open = await shop()
+    await open.till.admit(open.made, await bare())
+    const strict = await shop({ amount: '0.01' }, { unbound: 'refuse' })
+    expect((await refusal(strict.till.admit(strict.made, await bare()))).detail).toMatch(
+      /memo of this challenge/,
+    )
+    await strict.till.admit(strict.made, await pay(buy(), strict.made))
   })
 })
 

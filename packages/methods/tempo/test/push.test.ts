@@ -224,6 +224,32 @@ describe('turns away', () => {
     )
   })
 
+  test('A-12 one set of splits for the challenges of two sellers', async () => {
+    const splits = [{ amount: '0.003', recipient: other }]
+    const third = hex(chain.accounts[3]!.address)
+    const one = await shop({ amount: '0.01' }, { splits })
+    const two = await shop({ amount: '0.01' }, { splits, recipient: third })
+    const mined = await chain.rpc('eth_sendRawTransactionSync', [
+      await sign(account, {
+        calls: transfers([
+          honest(one.made, { amount: 7_000n }),
+          honest(two.made, { amount: 7_000n }),
+          { recipient: other, amount: 3_000n },
+        ]),
+      }),
+    ])
+    const payload = { type: 'hash', hash: mined.transactionHash }
+    for (const { till, made } of [one, two])
+      expect((await refusal(till.admit(made, { payload }))).detail).toMatch(/another challenge/)
+    // Where nothing is shared, each is paid for itself.
+    const plain = [await shop(), await shop({ amount: '0.01' }, { recipient: third })]
+    const both = await chain.rpc('eth_sendRawTransactionSync', [
+      await sign(account, { calls: transfers(plain.map(({ made }) => honest(made))) }),
+    ])
+    for (const { till, made } of plain)
+      await till.admit(made, { payload: { type: 'hash', hash: both.transactionHash } })
+  })
+
   test('A-11 the memo of the challenge on a leg that is not the first', async () => {
     const splits = [{ amount: '0.001', recipient: other }]
     await refused(

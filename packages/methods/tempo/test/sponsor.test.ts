@@ -312,6 +312,57 @@ describe('does not pay for', () => {
     ).toMatch(/gas limit/)
   })
 
+  test('A-21 gas that does not suffice, though the transfers would go through', async () => {
+    for (const gas of [45_000n, 60_000n])
+      expect(await refused((made) => ({ calls: calls(made), gas }))).toMatch(/gas limit is too low/)
+    // An account that never held the token costs more.
+    const fresh = () => hex(privateKeyToAccount(generatePrivateKey()).address.toLowerCase())
+    const recipient = fresh()
+    expect(
+      await refused((made) => ({ calls: calls(made), gas: 300_000n }), { amount: '0.01', recipient }),
+    ).toMatch(/gas limit is too low/)
+    const splits = Array.from({ length: 10 }, () => ({ amount: '0.0001', recipient: fresh() }))
+    const legs = (made: Offer) => [
+      honest(made, { amount: 9_000n }),
+      ...splits.map((split) => ({ recipient: split.recipient, amount: 100n })),
+    ]
+    expect(
+      await refused((made) => ({ calls: transfers(legs(made)), gas: 2_600_000n }), { amount: '0.01', splits }),
+    ).toMatch(/gas limit is too low/)
+  })
+
+  test('A-21 gas that does not suffice, where the node does not say how much it takes', async () => {
+    proxy.fault = (method) =>
+      method === 'eth_simulateV1' ? { error: { code: -32601, message: 'Method not found' } } : 'pass'
+    expect(await refused((made) => ({ calls: calls(made), gas: 399_999n }))).toMatch(/gas limit is too low/)
+  })
+
+  test('A-22 an access key that may not spend that much, or not everywhere', async () => {
+    const root = Account.fromSecp256k1(generatePrivateKey())
+    await chain.fund(root.address, 20_000_000n)
+    const keyed = async (limits: object) => {
+      const key = Account.fromSecp256k1(generatePrivateKey(), { access: root })
+      const keyAuthorization = await root.signKeyAuthorization(
+        key as never,
+        { chainId: 1337n, expiry: now() + 3600, ...limits } as never,
+      )
+      const { status } = await chain.rpc('eth_sendRawTransactionSync', [
+        await sign(root, { calls: [usdCall(merchant, 1n)], keyAuthorization, gas: 8_000_000n } as never),
+      ])
+      expect(status).toBe('0x1')
+      account = key as unknown as SigningAccount
+    }
+    await keyed({ limits: [{ token: usd, limit: 9_999n }] })
+    expect(await refused((made) => ({ calls: calls(made) }))).toMatch(/access key may not spend/)
+    await keyed({ limits: [{ token: usd, limit: 1_000_000n }], scopes: [{ address: alphaUsd }] })
+    expect(await refused((made) => ({ calls: calls(made) }))).toMatch(/access key may not spend/)
+    for (const limits of [{ limits: [{ token: usd, limit: 10_000n }] }, {}]) {
+      await keyed(limits)
+      const { till, made } = await shop()
+      await till.admit(made, transaction(await leave({ calls: calls(made) })))
+    }
+  })
+
   test('A-13 windows that are over, too long, or not begun', async () => {
     await refused((made) => ({ calls: calls(made), validBefore: now() - 1 }))
     await refused((made) => ({ calls: calls(made), validBefore: now() + 60 }))
@@ -461,10 +512,21 @@ describe('A-22 payments that fail at the cost of the sponsor', () => {
     await till.admit(made, await pay(buy(), made))
   })
 
+  test('A-22 until all senders together have cost what may be lost in an hour', async () => {
+    const { till } = await shop({ amount: '5' }, { maxLossPerHour: '0.0001' })
+    await fail(till, await offer(till.seller, { amount: '5' }))
+    account = privateKeyToAccount(generatePrivateKey())
+    await chain.fund(account.address, 20_000n)
+    const made = await offer(till.seller, { amount: '0.01' })
+    const before = sent()
+    expect((await doubt(till.admit(made, await pay(buy(), made)))).message).toMatch(/maxLossPerHour/)
+    expect(sent()).toBe(before)
+  })
+
   test('A-22 more payments of one sender at once than it may have under way', async () => {
     // The fee that was set holds from the next block on; the buyer looks at the last one.
     await chain.mine()
-    const { till } = await shop()
+    const { till } = await shop({ amount: '0.01' }, { maxFailures: 16 })
     const buyer = buy()
     const ready = []
     for (let i = 0; i < 17; i++) {

@@ -8,7 +8,7 @@ import {
   type PaymentError,
 } from '@mppkit/core'
 import { bodyFault, problemBody } from './answer.ts'
-import type { CompiledPrice, Rail } from './price.ts'
+import type { CompiledPrice, Quoted, Rail } from './price.ts'
 import { newQuote } from './quote.ts'
 import { hash } from './runtime.ts'
 import type { Answer, Incoming, Opening } from './seam.ts'
@@ -28,7 +28,7 @@ const REQUIRED = problemBody('payment-required', 'This resource must be paid for
 
 export interface Asking {
   /** The 402: what the route asks of this request, and why an earlier credential would not do. */
-  ask(request: Incoming, scope: string, error?: PaymentError): Promise<Opening>
+  ask(request: Incoming, scope: string, error?: PaymentError): Opening | Promise<Opening>
   /** What a price function says: undefined asks for nothing. */
   asked(request: Incoming): Promise<Asked | Answer | undefined>
 }
@@ -58,9 +58,17 @@ export function createAsking(
 
   return { ask, asked: askedBy }
 
-  async function ask(request: Incoming, scope: string, error?: PaymentError): Promise<Opening> {
+  // The unpaid request for a constant price waits for nobody: promises would be the dearest part of it.
+  function ask(request: Incoming, scope: string, error?: PaymentError): Opening | Promise<Opening> {
+    if (typeof amount === 'function' || (request.body && mayHaveBody(request)))
+      return askWith(request, scope, error)
+    const answer = challengeFor(request, scope, CONSTANT, undefined, error)
+    return answer instanceof Promise ? answer.then(respond) : respond(answer)
+  }
+
+  async function askWith(request: Incoming, scope: string, error?: PaymentError): Promise<Opening> {
     try {
-      const asked = typeof amount === 'function' ? await askedBy(request) : CONSTANT
+      const asked = await askedBy(request)
       if (asked === undefined) return { kind: 'pass' }
       if ('status' in asked) return respond(asked)
       const digest = await digestOf(request, price)
@@ -70,13 +78,13 @@ export function createAsking(
     }
   }
 
-  async function challengeFor(
+  function challengeFor(
     request: Incoming,
     scope: string,
     asked: Asked,
     digest: string | undefined,
     error?: PaymentError,
-  ): Promise<Answer> {
+  ): Answer | Promise<Answer> {
     const seconds = Math.floor(now() / 1000)
     if (seconds !== second) {
       second = seconds
@@ -89,21 +97,24 @@ export function createAsking(
     )
     const slots = `${expires}|${digest ?? ''}|${opaque}`
     const tail = `${expires}"${digest === undefined ? '' : `, digest="${digest}"`}, opaque="${opaque}"${headerTail}`
-    const headers: [string, string][] = []
-    let first = ''
+    const quotes: Quoted[] = []
     for (const rail of ordered(request.headers.get('accept-payment'))) {
       const quoted = asked.amount === undefined ? rail.constant : rail.quoteFor(asked.amount)
-      if (!quoted) continue
-      const signed = binding.sign(quoted.slots + slots)
-      const id = typeof signed === 'string' ? signed : await signed
-      first ||= id
-      headers.push(['www-authenticate', `Payment id="${id}${quoted.field}${tail}`])
+      if (quoted) quotes.push(quoted)
     }
-    for (const header of fixed) headers.push(header)
-    if (asked.bound !== undefined && asked.vary) headers.push(['vary', asked.vary])
-    const status = error?.code === 'method-unsupported' ? 400 : 402
-    const body = error ? problemBody(error.code, error.detail, status)(first) : REQUIRED(first)
-    return { status, headers, body }
+    const ids = quotes.map((quoted) => binding.sign(quoted.slots + slots))
+    const write = (signed: readonly string[]): Answer => {
+      const headers = quotes.map((quoted, at): [string, string] => [
+        'www-authenticate',
+        `Payment id="${signed[at]}${quoted.field}${tail}`,
+      ])
+      headers.push(...fixed)
+      if (asked.vary) headers.push(['vary', asked.vary])
+      const status = error?.code === 'method-unsupported' ? 400 : 402
+      const body = error ? problemBody(error.code, error.detail, status) : REQUIRED
+      return { status, headers, body: body(signed[0] ?? '') }
+    }
+    return ids.every((id) => typeof id === 'string') ? write(ids) : Promise.all(ids).then(write)
   }
 
   function ordered(accept: string | null): readonly Rail[] {

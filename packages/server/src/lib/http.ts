@@ -43,12 +43,13 @@ export function createHttpGate(options: HttpOptions, price: CompiledPrice): Gate
   return Object.assign(open, { offers: rails })
 
   async function open(request: Incoming): Promise<Opening> {
-    const opening = await decide(request)
+    const deciding = decide(request)
+    const opening = deciding instanceof Promise ? await deciding : deciding
     if (opening.kind === 'respond') cors?.extend(request, opening.answer)
     return opening
   }
 
-  async function decide(request: Incoming): Promise<Opening> {
+  function decide(request: Incoming): Opening | Promise<Opening> {
     const fault = targetFault(request.target)
     if (fault !== undefined) return respond(refusal(400, fault))
     const peer = options.peerOf(request)
@@ -56,25 +57,29 @@ export function createHttpGate(options: HttpOptions, price: CompiledPrice): Gate
     if (refused !== undefined) return respond(refusal(403, refused))
     if (request.method === 'OPTIONS')
       return respond({ status: 204, headers: [['cache-control', 'no-store']], body: null })
-    const scoped = scopeOf(request.method, request.target)
-    const scope = typeof scoped === 'string' ? scoped : await scoped
     // Before money is asked for: with a key that cannot be used the buyer would have paid in vain.
     if (isUnusableKey(request.headers.get('idempotency-key')))
       return respond(refusal(400, 'The Idempotency-Key must have 1 to 255 characters.'))
+    const scope = scopeOf(request.method, request.target)
+    if (typeof scope === 'string') return decideFor(request, scope, peer)
+    return scope.then((text) => decideFor(request, text, peer))
+  }
+
+  function decideFor(request: Incoming, scope: string, peer: Peer): Opening | Promise<Opening> {
     const field = request.headers.get(credentialHeader)
     const stray = request.headers.get(otherHeader)
     if (field === null && stray === null) return ask(request, scope)
-    try {
-      const token = tokenOf(field, stray, credentialHeader)
-      if (token === undefined) return await ask(request, scope)
-      if (token instanceof PaymentError) return await ask(request, scope, token)
-      if (typeof token !== 'string') return respond(token)
-      if (request.method === 'HEAD')
-        return respond(refusal(409, 'HEAD does not take a payment; send the credential with GET.'))
-      if (typeof amount === 'function') return await openComputed(request, scope, token, peer)
-      return { kind: 'admit', admit: () => admit(request, scope, judge(request, scope, token, peer)) }
-    } catch (error) {
-      return respond(bodyFault(error))
+    const token = tokenOf(field, stray, credentialHeader)
+    if (token === undefined) return ask(request, scope)
+    if (token instanceof PaymentError) return ask(request, scope, token)
+    if (typeof token !== 'string') return respond(token)
+    if (request.method === 'HEAD')
+      return respond(refusal(409, 'HEAD does not take a payment; send the credential with GET.'))
+    if (typeof amount === 'function')
+      return openComputed(request, scope, token, peer).catch((error: unknown) => respond(bodyFault(error)))
+    return {
+      kind: 'admit',
+      admit: () => admit(request, scope, judge(request, scope, token, peer)),
     }
   }
 

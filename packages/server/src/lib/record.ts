@@ -1,4 +1,4 @@
-import type { Challenge, Entry, Receipt, Store, Version, Write } from '@mppkit/core'
+import type { Challenge, Entry, Receipt, Store, SwapResult, Version, Write } from '@mppkit/core'
 import { keepAlive, letGo } from './renewal.ts'
 
 /** What has become of a payment; with the lease, the rows of the lifecycle's table. */
@@ -173,11 +173,11 @@ export class Hold {
 
   /** Moves the payment on, keeping or giving up the lease. Rejects with `Fenced`, or when the store cannot be reached. */
   async write(change: Partial<Progress>, keepLease: boolean): Promise<void> {
-    while (this.#writing) await this.#writing
+    if (this.#writing) await this.#quiet()
     if (this.#isLost) throw new Fenced()
     const progress = { ...this.#progress, ...change }
     const work = this.#swap(this.#write(progress, keepLease))
-    this.#writing = work.then(ignore, ignore)
+    this.#writing = work
     let standing: Entry | undefined
     try {
       standing = await work
@@ -212,7 +212,7 @@ export class Hold {
 
   /** Deletes the record, if it is still ours. */
   async drop(): Promise<void> {
-    while (this.#writing) await this.#writing
+    await this.#quiet()
     this.stop()
     if (this.#version === 'absent' || this.#isLost) return
     this.#isLost = true
@@ -237,6 +237,17 @@ export class Hold {
     })
   }
 
+  /** Nothing of ours is on its way to the store. */
+  async #quiet(): Promise<void> {
+    while (this.#writing) {
+      try {
+        await this.#writing
+      } catch {
+        // Whoever began it is told.
+      }
+    }
+  }
+
   #lose(): void {
     this.#isLost = true
     this.stop()
@@ -245,9 +256,12 @@ export class Hold {
 
   async #swap(next: Write): Promise<Entry | undefined> {
     const expect = this.#version
-    let result = await this.#store
-      .swap(this.key, expect, next)
-      .catch(() => this.#store.swap(this.key, expect, next))
+    let result: SwapResult
+    try {
+      result = await this.#store.swap(this.key, expect, next)
+    } catch {
+      result = await this.#store.swap(this.key, expect, next)
+    }
     const standing = result.ok ? undefined : result.entry
     if (standing !== undefined && this.#isOurs(standing)) {
       // An own write whose reply we never saw, this one or one before it.
@@ -303,8 +317,6 @@ export class Hold {
 
 /** Stands for "the record has vanished under us". */
 const GONE: Entry = { key: '', value: '', version: '', leased: false }
-
-function ignore(): void {}
 
 /** Claims `key` for `quote`. Resolves with the quote that has it already, if it is another one. Repeatable by its owner. */
 export async function claimFor(

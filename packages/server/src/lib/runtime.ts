@@ -11,18 +11,19 @@ export const nodeCrypto: NodeCrypto | undefined = (
 export const sharesPromises: boolean =
   (globalThis as { navigator?: { userAgent?: string } }).navigator?.userAgent !== 'Cloudflare-Workers'
 
-const BYTES = 12
-const pool = new Uint8Array(BYTES * 256)
-let at = pool.length
+const CHARACTERS = 16
+let pool = ''
+let at = 0
 
 /** 96 random bits as 16 characters of base64url. */
 export function randomText(): string {
   if (at === pool.length) {
-    globalThis.crypto.getRandomValues(pool)
+    // Many at once: to ask for randomness, and to encode it, costs more than all else that a quote needs.
+    pool = encodeBase64url(globalThis.crypto.getRandomValues(new Uint8Array(3072)))
     at = 0
   }
-  const text = encodeBase64url(pool.subarray(at, at + BYTES))
-  at += BYTES
+  const text = pool.slice(at, at + CHARACTERS)
+  at += CHARACTERS
   return text
 }
 
