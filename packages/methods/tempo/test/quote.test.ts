@@ -216,12 +216,24 @@ describe('options that cannot work stop the boot', () => {
     ['no failures at all', { feePayer: { ...sponsor, maxFailures: 0 } }, /maxFailures/],
     ['no loss at all', { feePayer: { ...sponsor, maxLossPerHour: '0' } }, /maxLossPerHour/],
     ['gas that is a number', { feePayer: { ...sponsor, maxGas: 400_000 } }, /maxGas must be a bigint/],
-    ['a price that is a number', { feePayer: { ...sponsor, maxFeePerGas: 5e10 } }, /maxFeePerGas must be a big/],
+    [
+      'a price that is a number',
+      { feePayer: { ...sponsor, maxFeePerGas: 5e10 } },
+      /maxFeePerGas must be a big/,
+    ],
     ['the fee payer’s account itself', { feePayer: sponsor.account }, /feePayer must be \{ account \}/],
-    ['an option of the fee payer that nobody knows', { feePayer: { ...sponsor, maxfee: '1' } }, /no option maxfee/],
+    [
+      'an option of the fee payer that nobody knows',
+      { feePayer: { ...sponsor, maxfee: '1' } },
+      /no option maxfee/,
+    ],
     ['an option that nobody knows', { recipent: other }, /no option recipent: it has recipient/],
     ['a wish about memos that nobody knows', { unbound: 'reject' }, /unbound/],
-    ['a memo of its own that must be of the challenge', { unbound: 'refuse', memo: `0x${'ab'.repeat(32)}` }, /memo/],
+    [
+      'a memo of its own that must be of the challenge',
+      { unbound: 'refuse', memo: `0x${'ab'.repeat(32)}` },
+      /memo/,
+    ],
   ])('%s', (_, over, message) => {
     const options = Object.fromEntries(
       Object.entries({ ...base, ...over }).filter(([, value]) => value !== undefined),

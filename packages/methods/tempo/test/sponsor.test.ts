@@ -327,7 +327,10 @@ describe('does not pay for', () => {
       ...splits.map((split) => ({ recipient: split.recipient, amount: 100n })),
     ]
     expect(
-      await refused((made) => ({ calls: transfers(legs(made)), gas: 2_600_000n }), { amount: '0.01', splits }),
+      await refused((made) => ({ calls: transfers(legs(made)), gas: 2_600_000n }), {
+        amount: '0.01',
+        splits,
+      }),
     ).toMatch(/gas limit is too low/)
   })
 

@@ -54,7 +54,12 @@ describe('the clock of the server', () => {
   test('does not keep an old look at the chain fresh', async () => {
     const buyer = buy()
     const made = await offer(sell(), { amount: '0.01' })
-    const at = (skew: number) => buyer.prepare(made.challenge, made.request, buyerContext(() => Date.now() + skew))
+    const at = (skew: number) =>
+      buyer.prepare(
+        made.challenge,
+        made.request,
+        buyerContext(() => Date.now() + skew),
+      )
     await doubt(at(3650 * day))
     expect(proxy.calls).toHaveLength(0)
     await at(0)

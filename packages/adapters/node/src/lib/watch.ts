@@ -4,99 +4,149 @@ import type { Grant, Kept, Outcome } from '@mppkit/server'
 type Inline = OutgoingHttpHeaders | OutgoingHttpHeader[] | [name: string, value: OutgoingHttpHeader][]
 type Chunk = string | Uint8Array | null | undefined
 
+const WATCH: unique symbol = Symbol('mppkit.watch')
+
+type Watched = ServerResponse & { [WATCH]: Watch }
+
 /**
  * Applies a grant to the answer that somebody else is about to write: its headers once the status is known, `keep` before
  * the first byte of an answer in one piece, `finish` at the end. To be called before the handler runs.
  */
 export function watch(res: ServerResponse, grant: Grant): void {
   const { writeHead, write, end, flushHeaders } = res
-  const { socket } = res.req
-  // HTTP/2 sends the head with writeHead(), so it cannot be held back.
-  let phase: 'open' | 'streaming' | 'held' =
-    grant.keeps > 0 && res.req.httpVersionMajor === 1 ? 'open' : 'streaming'
-  let started = false
-  let reported = false
-  let sent: number | undefined
+  const watched = new Watch(res, grant, { writeHead, write, end, flushHeaders })
+  // Functions of the module, not closures: making four of them for each answer costs more than all that they do.
+  Object.assign(res, { [WATCH]: watched, ...PATCHES })
+  res.once('finish', finished).once('close', closed)
+}
 
-  res.once('finish', () => {
-    if (isComplete(res, socket)) report('all')
-  })
-  res.once('close', () => report(started ? 'some' : 'nothing'))
+const PATCHES = {
+  writeHead(this: Watched, status: number, reason?: string | Inline, headers?: Inline): ServerResponse {
+    return this[WATCH].writeHead(status, reason, headers)
+  },
+  write(this: Watched, ...rest: [string | Uint8Array, ...unknown[]]): boolean {
+    return this[WATCH].write(rest)
+  },
+  end(this: Watched, ...rest: unknown[]): ServerResponse {
+    return this[WATCH].end(rest)
+  },
+  flushHeaders(this: Watched): void {
+    this[WATCH].flushHeaders()
+  },
+}
 
-  res.writeHead = ((status: number, reason?: string | Inline, headers?: Inline) => {
-    if (res.headersSent) return Reflect.apply(writeHead, res, [status, reason, headers])
+function finished(this: ServerResponse): void {
+  if (isComplete(this)) (this as Watched)[WATCH].report('all')
+}
+
+function closed(this: ServerResponse): void {
+  const { [WATCH]: watched } = this as Watched
+  watched.report(watched.started ? 'some' : 'nothing')
+}
+
+type Native = Pick<ServerResponse, 'writeHead' | 'write' | 'end' | 'flushHeaders'>
+
+class Watch {
+  /** Whether bytes of the body were handed over. */
+  started = false
+  readonly #res: ServerResponse
+  readonly #grant: Grant
+  readonly #native: Native
+  #phase: 'open' | 'streaming' | 'held'
+  #reported = false
+  #sent: number | undefined
+
+  constructor(res: ServerResponse, grant: Grant, native: Native) {
+    this.#res = res
+    this.#grant = grant
+    this.#native = native
+    // HTTP/2 sends the head with writeHead(), so it cannot be held back.
+    this.#phase = grant.keeps > 0 && res.req.httpVersionMajor === 1 ? 'open' : 'streaming'
+  }
+
+  writeHead(status: number, reason?: string | Inline, headers?: Inline): ServerResponse {
+    const res = this.#res
+    if (res.headersSent) return this.#writeHead([status, reason, headers])
     // What was sent, whatever an error handler makes of `statusCode` afterwards.
-    if (status >= 200 || status === 101) sent = status
-    if (status < 200) return Reflect.apply(writeHead, res, [status, reason, headers])
+    if (status >= 200 || status === 101) this.#sent = status
+    if (status < 200) return this.#writeHead([status, reason, headers])
     // Node lets inline headers win over those that were set, so they are set first.
     const inline = typeof reason === 'object' ? reason : headers
     if (inline) setAll(res, inline)
-    const added = grant.headers(status)
+    const added = this.#grant.headers(status)
     for (const [name, value] of added) res.setHeader(name, value)
     try {
-      return Reflect.apply(writeHead, res, typeof reason === 'string' ? [status, reason] : [status])
+      return this.#writeHead(typeof reason === 'string' ? [status, reason] : [status])
     } catch (error) {
       // No such status: the error's own answer must not inherit these.
       for (const [name] of added) res.removeHeader(name)
       throw error
     }
-  }) as typeof writeHead
-
-  res.write = ((chunk: string | Uint8Array, ...rest: unknown[]) => {
-    if (phase === 'held') return false
-    phase = 'streaming'
-    started ||= chunk.length > 0
-    return Reflect.apply(write, res, [chunk, ...rest])
-  }) as typeof write
-
-  res.flushHeaders = () => {
-    if (phase === 'held') return
-    phase = 'streaming'
-    flushHeaders.call(res)
   }
 
-  res.end = ((...rest: unknown[]) => {
-    if (phase === 'held') return res
+  write(rest: [string | Uint8Array, ...unknown[]]): boolean {
+    if (this.#phase === 'held') return false
+    this.#phase = 'streaming'
+    this.started ||= rest[0].length > 0
+    return Reflect.apply(this.#native.write, this.#res, rest)
+  }
+
+  flushHeaders(): void {
+    if (this.#phase === 'held') return
+    this.#phase = 'streaming'
+    this.#native.flushHeaders.call(this.#res)
+  }
+
+  end(rest: unknown[]): ServerResponse {
+    const res = this.#res
+    if (this.#phase === 'held') return res
     const chunk = (typeof rest[0] === 'function' ? null : rest[0]) as Chunk
-    started ||= Boolean(chunk?.length)
-    const body = phase === 'open' ? onePiece(chunk, rest[1]) : undefined
-    if (body === undefined) return Reflect.apply(end, res, rest)
-    phase = 'held'
-    hold(body, () => Reflect.apply(end, res, rest))
+    this.started ||= Boolean(chunk?.length)
+    const body = this.#phase === 'open' ? this.#onePiece(chunk, rest[1]) : undefined
+    if (body === undefined) return Reflect.apply(this.#native.end, res, rest)
+    this.#phase = 'held'
+    this.#hold(body, () => Reflect.apply(this.#native.end, res, rest))
     return res
-  }) as typeof end
+  }
+
+  report(reached: Outcome['reached']): void {
+    if (this.#reported) return
+    this.#reported = true
+    const { headersSent, statusCode } = this.#res
+    // 499: closed without an answer.
+    void this.#grant.finish({ status: this.#sent ?? (headersSent ? statusCode : 499), reached })
+  }
+
+  #writeHead(parameters: unknown[]): ServerResponse {
+    return Reflect.apply(this.#native.writeHead, this.#res, parameters)
+  }
 
   /** What `end(chunk)` would send, if it is worth keeping. */
-  function onePiece(chunk: Chunk, encoding: unknown): Kept['body'] | undefined {
+  #onePiece(chunk: Chunk, encoding: unknown): Kept['body'] | undefined {
     const body = typeof chunk === 'string' ? Buffer.from(chunk, encoding as BufferEncoding) : (chunk ?? null)
     // Anything else is an error that `end` itself reports.
     if (body !== null && !(body instanceof Uint8Array)) return undefined
-    return (body?.length ?? 0) <= grant.keeps ? body : undefined
+    return (body?.length ?? 0) <= this.#grant.keeps ? body : undefined
   }
 
   /** Writes the head, so that nobody can change the answer any more, and releases the bytes when it is kept. */
-  function hold(body: Kept['body'], release: () => void): void {
+  #hold(body: Kept['body'], release: () => void): void {
+    const res = this.#res
     if (!res.headersSent) {
       if (!hasLength(res)) res.setHeader('content-length', body?.length ?? 0)
       res.writeHead(res.statusCode)
     }
-    void grant
+    void this.#grant
       .keep({ status: res.statusCode, headers: listHeaders(res), body })
       .then(release)
       .catch((error: unknown) => res.destroy(error as Error))
   }
-
-  function report(reached: Outcome['reached']): void {
-    if (reported) return
-    reported = true
-    // 499: closed without an answer.
-    void grant.finish({ status: sent ?? (res.headersSent ? res.statusCode : 499), reached })
-  }
 }
 
 /** 'finish' alone does not say so: Node 20 emits it also when the socket dies under an answer, and HTTP/2 at every end. */
-function isComplete(res: ServerResponse, socket: { destroyed: boolean }): boolean {
-  return res.writableFinished && (res.req.httpVersionMajor > 1 ? res.writableEnded : !socket.destroyed)
+function isComplete(res: ServerResponse): boolean {
+  const { socket, httpVersionMajor } = res.req
+  return res.writableFinished && (httpVersionMajor > 1 ? res.writableEnded : !socket.destroyed)
 }
 
 /** Whether the length of the body is told in another way, or must not be told. */

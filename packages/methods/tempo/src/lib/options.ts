@@ -5,7 +5,8 @@ export function checkOptions(
   what: string,
   example: string,
 ): void {
-  if (typeof options !== 'object' || options === null) throw new TypeError(`${what} needs options: ${example}`)
+  if (typeof options !== 'object' || options === null)
+    throw new TypeError(`${what} needs options: ${example}`)
   const names = Object.keys(known)
   for (const name of Object.keys(options)) {
     if (!names.includes(name))

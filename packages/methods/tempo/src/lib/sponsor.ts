@@ -105,8 +105,7 @@ export function createSponsor(options: Sponsor, chainId: number): Sponsoring {
     //
     if (price === 0n || price > maxFeePerGas || tip > maxTip) decline('its gas price is missing or too high')
     //
-    if (feeOf(gas, price) > worst(legs))
-      decline('its fee could become too high')
+    if (feeOf(gas, price) > worst(legs)) decline('its fee could become too high')
     //
     if (failures.tooMany(sender, now))
       decline('the last transactions of its sender failed at our cost; pay the fee yourself')

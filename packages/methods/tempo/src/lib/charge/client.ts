@@ -89,7 +89,11 @@ export function charge(options: ChargeOptions): ClientMethod {
   if (proof !== 'v3' && proof !== 'draft') throw new TypeError("proof must be 'v3' or 'draft'")
   const maxFeePerGas = options.maxFeePerGas ?? 50_000_000_000n
   const tip = options.maxPriorityFeePerGas ?? 1_000_000_000n
-  for (const [name, value] of Object.entries({ maxFeePerGas, maxPriorityFeePerGas: tip, gas: options.gas ?? 1n }))
+  for (const [name, value] of Object.entries({
+    maxFeePerGas,
+    maxPriorityFeePerGas: tip,
+    gas: options.gas ?? 1n,
+  }))
     checkBigint(value, name)
   if (maxFeePerGas <= 0n || tip < 0n || tip > maxFeePerGas)
     throw new TypeError('maxFeePerGas must be positive and cover maxPriorityFeePerGas')

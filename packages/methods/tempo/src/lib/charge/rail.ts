@@ -50,7 +50,11 @@ export function paidBy(
 }
 
 /** Whether the same transaction makes a transfer that is bound to another challenge, and so may pay it, too. */
-export function paysAnother(mined: MinedTransaction, charge: ChargeRequest, own: (memo: Hex) => boolean): boolean {
+export function paysAnother(
+  mined: MinedTransaction,
+  charge: ChargeRequest,
+  own: (memo: Hex) => boolean,
+): boolean {
   const memos = readTransfers(mined.logs, charge.currency).map((transfer) => transfer.memo)
   const prescribed = new Set(legsOf(charge).map((leg) => leg.memo))
   return memos.some((memo) => memo !== undefined && isTagged(memo) && !own(memo) && !prescribed.has(memo))

@@ -77,7 +77,8 @@ export function charge(options: ChargeOptions): OnceMethod<ChargeOverride, Proof
   const { decimals = 6, feePayer, unbound = 'accept' } = options
   const { chainId, rpcUrl } = resolveChain(options)
   const rpcTimeout = checkTimeout(options.rpcTimeout)
-  if (unbound !== 'accept' && unbound !== 'refuse') throw new TypeError("unbound must be 'accept' or 'refuse'")
+  if (unbound !== 'accept' && unbound !== 'refuse')
+    throw new TypeError("unbound must be 'accept' or 'refuse'")
   if (!Number.isInteger(decimals) || decimals < 0 || decimals > 18)
     throw new TypeError('decimals must be a whole number from 0 to 18')
   const rpc = createRpc(rpcUrl, rpcTimeout, chainId)
