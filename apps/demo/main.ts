@@ -101,11 +101,11 @@ async function purchase({ name, url, recipient }: Seller): Promise<void> {
   console.log(`\n${bold(`${name} seller`)}  GET ${url}`)
   const unpaid = await fetch(url)
   const challenge = parseChallenges(unpaid.headers.get('www-authenticate') ?? '').challenges[0]!
-  const request = decodeRequest(challenge.request)
+  const request = decodeRequest(challenge.request) as { amount: string; recipient: string }
   await unpaid.body?.cancel()
   row(
     'without payment',
-    `${unpaid.status}, asks for ${dollars(BigInt(String(request.amount)))} in pathUSD to ${String(request.recipient)}`,
+    `${unpaid.status}, asks for ${dollars(BigInt(request.amount))} in pathUSD to ${request.recipient}`,
   )
   row('challenge', dim(`${challenge.id}, expires ${challenge.expires}`))
   const before = await balances(recipient)
@@ -120,7 +120,7 @@ async function purchase({ name, url, recipient }: Seller): Promise<void> {
     'buyer on chain',
     `${dollars(before.buyer)} → ${dollars(after.buyer)} ${dim('(price and network fee)')}`,
   )
-  if (paid.status !== 200 || after.seller - before.seller !== BigInt(String(request.amount)))
+  if (paid.status !== 200 || after.seller - before.seller !== BigInt(request.amount))
     throw new Error(`${name}: the payment did not arrive`)
 }
 

@@ -110,7 +110,7 @@ export const sponsor = [
       test: 'A-21 gas that does not suffice, though',
     },
     {
-      id: 'A-22j',
+      id: 'A-22u',
       what: 'no fee for an access key that may not spend that much',
       find: 'if (accessKey !== undefined && !maySpend(',
       replace: 'if (!results && accessKey !== undefined && !maySpend(',
@@ -246,21 +246,21 @@ export const sponsor = [
     {
       id: 'A-22g',
       what: 'what a sender has under way has a limit',
-      find: 'if (count + recent(sender, now).length >= allowed) return undefined',
+      find: 'if (recent(sender, now).length + count >= allowed) return undefined',
       replace: '',
       in: 'parts',
       test: 'A-22 limit what one sender has under way',
     },
     {
-      id: 'A-22h',
+      id: 'A-22s',
       what: 'what failed leaves less to be under way',
-      find: 'if (count + recent(sender, now).length >= allowed) return undefined',
+      find: 'if (recent(sender, now).length + count >= allowed) return undefined',
       replace: 'if (count >= allowed) return undefined',
       in: 'parts',
       test: 'A-22 limit what one sender has under way',
     },
     {
-      id: 'A-22i',
+      id: 'A-22t',
       what: 'what all senders together may cost has a limit',
       find: 'return sum >= maxLoss',
       replace: 'return sum < 0n',
@@ -323,7 +323,7 @@ export const fates = [
       test: 'A-25 frozen before it is sent',
     },
     {
-      id: 'A-25e',
+      id: 'A-25s',
       what: 'a node that has forgotten that time is not believed',
       find: 'return recalled ? rest.slice(witnesses.length) : undefined',
       replace: 'return rest.slice(witnesses.length)',
@@ -331,7 +331,7 @@ export const fates = [
       test: 'A-25 a node that has forgotten it',
     },
     {
-      id: 'A-25f',
+      id: 'A-25t',
       what: 'the node that is believed has itself gone past the end',
       find: 'if (!isOver(readBlock(head), window)) return undefined',
       replace: '',

@@ -40,7 +40,7 @@ export const transaction = [
     {
       id: 'A-08a',
       what: 'what its sender has sent by itself is found when its window is over',
-      find: 'const outcome = await rail.settlement.find([signed.hash], validBefore, now, context.signal)',
+      find: 'const outcome = await rail.settlement.find([signed.hash], window, now, context.signal)',
       replace: "const outcome = 'never' as Outcome",
       in: 'pull',
       test: 'A-08 the payer sends it itself, and submits it when its window is over',

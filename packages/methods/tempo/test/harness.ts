@@ -193,12 +193,12 @@ type Fault = (
   /** What the node says, but for this. */
   | { merge: object }
 
-/** The chain's clock stands at `time` (Unix seconds), and its blocks up to the last one are an hour older. */
+/** The chain's clock stands at `time` (Unix seconds), and its blocks up to the last one are a day older. */
 export const clockAt =
   (time: number): Fault =>
   (method, [block]) =>
     method === 'eth_getBlockByNumber'
-      ? { merge: { timestamp: `0x${(block === 'latest' ? time : time - 3600).toString(16)}` } }
+      ? { merge: { timestamp: `0x${(block === 'latest' ? time : time - 86_400).toString(16)}` } }
       : 'pass'
 
 interface Asked {

@@ -114,7 +114,8 @@ export function createAsking(
       const body = error ? problemBody(error.code, error.detail, status) : REQUIRED
       return { status, headers, body: body(signed[0] ?? '') }
     }
-    return ids.every((id) => typeof id === 'string') ? write(ids) : Promise.all(ids).then(write)
+    if (ids.every((id) => typeof id === 'string')) return write(ids)
+    return Promise.all(ids.map((id) => Promise.resolve(id))).then(write)
   }
 
   function ordered(accept: string | null): readonly Rail[] {

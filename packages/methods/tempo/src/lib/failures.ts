@@ -35,7 +35,7 @@ export function createFailures(allowed: number, maxLoss: bigint): Failures {
     begin(sender, now) {
       const count = open.get(sender) ?? 0
       // Each that is open may fail, too, if the money moves away after it was looked at.
-      if (count + recent(sender, now).length >= allowed) return undefined
+      if (recent(sender, now).length + count >= allowed) return undefined
       open.set(sender, count + 1)
       return () => {
         const left = (open.get(sender) ?? 1) - 1

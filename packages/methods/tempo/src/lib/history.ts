@@ -70,7 +70,8 @@ async function findWitnesses(
 ): Promise<Witness[]> {
   const seconds = latest.time - before
   const numbers = new Set<number>()
-  for (let back = Math.max(1, seconds / 20); back < seconds * 20; back *= 1.6)
+  const nearest = Math.max(1, Math.min(seconds, latest.number) / 20)
+  for (let back = nearest; back < seconds * 20; back *= 1.6)
     numbers.add(Math.max(1, latest.number - Math.ceil(back)))
   const calls = [...numbers].map((number): Call => ['eth_getBlockByNumber', [toHex(number), false]])
   const blocks = await rpc.batch(calls, options)
