@@ -3,9 +3,9 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { formatCredential } from '@mppkit/core'
+import { formatCredential, parseCredential, PaymentError } from '@mppkit/core'
 import { describe, expect, test, vi } from 'vitest'
-import { paymentsQueue, unclaimedQueue } from '../src/lib/record.ts'
+import { paymentsQueue, proofKey, unclaimedQueue } from '../src/lib/record.ts'
 import { openCounter, type Point, type TradeName } from './lib/counter.ts'
 import {
   buy,
@@ -80,7 +80,9 @@ test('A2, rule 6: frozen past the order\'s end, recovered as "can never move", t
   await second.recover()
   expect((await drive(gates[1], ask)).status).toBe(402)
   first.faults.release()
-  expect((await running).status).toBe(402)
+  // It lost its lease, so it has nothing to say about the money; whoever asks again is told.
+  expect(wait(await running)).toEqual([409, '1'])
+  expect((await drive(gates[0], ask)).status).toBe(402)
   expect(await first.ledger.transfers()).toEqual([])
 })
 
@@ -123,6 +125,28 @@ test('rule 5, C7: frozen in the handler past the lease: redeemed elsewhere, and 
   expect((await running).status).toBe(500)
   expect(signal.aborted).toBe(true)
   expect((await drive(gates[0], ask)).status).toBe(402)
+})
+
+test("rules 4 5: a rail that refuses after the payment was taken over does not take the new owner's claims away", async () => {
+  const { clock, first, gates } = await pair()
+  const ask = await buy(first, gates[0])
+  const started = deferred()
+  const go = deferred()
+  first.toy.settle = async () => {
+    started.resolve()
+    await go.promise
+    throw new PaymentError('verification-failed', 'declined, says a rail that lags behind')
+  }
+  const running = drive(gates[0], ask)
+  await started.promise
+  clock.advance(31_000)
+  expect((await drive(gates[1], ask)).status).toBe(200)
+  go.resolve()
+  expect(wait(await running)).toEqual([409, '1'])
+  const { payload } = parseCredential(ask.headers!['authorization']!.slice('Payment '.length))
+  const { from, nonce } = payload as { from: string; nonce: string }
+  expect(await first.store.get(proofKey('toy', `${from}:${nonce}`))).toBeDefined()
+  expect((await drive(gates[1], ask)).status).toBe(402)
 })
 
 test('rules 5 8: recovery leaves alone what is under way, however long past `within`', async () => {

@@ -115,9 +115,12 @@ export function createMethodBench(current: () => RailUnderTest) {
     return (await current().received()) - before
   }
 
+  /** Whether the buyer has moved the money: each proof says so of itself, or its rail of them all. */
+  const movedBefore = ({ parsed }: Case): boolean => parsed.moved ?? current().method.moves === 'before'
+
   const unitsOf = ({ request }: { request: JsonObject }): bigint => parseBaseUnits(request.amount) ?? -1n
 
-  return { begin, moved, prove, quote, settle, settleNoted, terms, unitsOf, verify, rail: current }
+  return { begin, moved, movedBefore, prove, quote, settle, settleNoted, terms, unitsOf, verify, rail: current }
 }
 
 function contextFor(rail: RailUnderTest, challenge: Challenge, request: JsonObject, issued: number): Context {

@@ -7,6 +7,7 @@ import type { Case, MethodBench } from './test-method-bench.ts'
 export function proofQuestions({
   begin,
   moved,
+  movedBefore,
   prove,
   quote,
   rail,
@@ -99,7 +100,7 @@ export function proofQuestions({
     verifies(['CHG-028', 'CORE-082'], 'refuses a proof that was tampered with', async () => {
       const paid = await prove()
       // The name of a transfer, tampered with, is that of one that may still come.
-      const expected = rail().method.moves === 'before' ? Error : PaymentError
+      const expected = movedBefore(paid) ? Error : PaymentError
       for (const payload of tampered(paid.payload)) {
         await expect(async () => {
           const parsed = await rail().method.parse(payload, paid.challenge, paid.request)

@@ -173,13 +173,13 @@ describe.each([
       method === 'eth_getTransactionReceipt' ? { result: null } : over2h(method, params)
     expect(await find()).toBe('unknown')
     await doubt(settle())
-    // It refuses to look so far back.
+    // It knows others of that time, and refuses to look for this one: that is not "none".
     proxy.fault = (method, params) =>
-      method === 'eth_getTransactionReceipt' && proxy.calls.at(-1)!.includes(' ')
-        ? { error: { code: -32000, message: 'pruned history unavailable' } }
-        : method === 'eth_getTransactionReceipt'
-          ? { result: null }
-          : over2h(method, params)
+      method !== 'eth_getTransactionReceipt' || params[0] !== receipt.reference
+        ? over2h(method, params)
+        : proxy.calls.at(-1)!.includes(' ')
+          ? { error: { code: -32000, message: 'pruned history unavailable' } }
+          : { result: null }
     expect(await find()).toBe('unknown')
     // One behind the same address says what time it is, another one answers the rest.
     let clocks = 0

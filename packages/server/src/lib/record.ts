@@ -354,6 +354,8 @@ export async function reclaimFor(
 /** Nothing has moved and nothing ever can: the claims go, last first. */
 export async function giveUp(store: Store, hold: Hold): Promise<void> {
   const { claim } = hold
+  // Claims are told by their quote, which whoever has taken over shares: first make sure that nobody has.
+  await hold.write({}, true)
   if (claim.keyClaim !== undefined) await unclaim(store, claim.keyClaim, claim.quote)
   await unclaim(store, proofKey(claim.challenge.method, claim.proof), claim.quote)
   await hold.drop()
