@@ -1,14 +1,15 @@
 // The suite of a rail on the Tempo rail, with a chain of its own: sent by the server, sent by the buyer, and at the server's cost.
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { text } from 'node:stream/consumers'
 import type { OnceMethod } from '@mppkit/core'
 import { tempo as buying } from '@mppkit/tempo/client'
 import { tempo as selling } from '@mppkit/tempo/server'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { afterAll, vi } from 'vitest'
 import { startTempo } from '../../packages/testing/src/anvil.ts'
-import { testMethod } from '../../packages/testing/src/test-method.ts'
-import type { RailUnderTest } from '../../packages/testing/src/test-method-bench.ts'
+import { testMethod } from '../../packages/testing/src/lib/test-method.ts'
+import type { RailUnderTest } from '../../packages/testing/src/lib/test-method-bench.ts'
 
 const chain = await startTempo()
 const gate = await startGate(chain.url)
@@ -25,7 +26,6 @@ afterAll(async () => {
 const at = { chainId: chain.chainId, rpcUrl: gate.url }
 const merchant = chain.accounts[1]!.address
 const purse = privateKeyToAccount(chain.accounts[2]!.privateKey as `0x${string}`)
-const poor = 0n
 const rich = 100_000_000n
 
 testMethod('tempo, sent by the server', () => open({ modes: ['pull'] }))
@@ -40,16 +40,18 @@ async function open(options: Partial<Parameters<typeof selling.charge>[0]>): Pro
   const method = selling.charge({ recipient: merchant, ...at, ...options })
   const isPushed = options.modes?.[0] === 'push'
 
-  async function wallet(funds: bigint) {
+  async function wallet(funds: bigint, over: { rpcUrl?: string } = {}) {
     const account = privateKeyToAccount(generatePrivateKey())
     if (funds > 0n) await chain.fund(account.address, funds)
-    return buying.charge({ account, ...at, ...(isPushed && { mode: 'push' }) })
+    return buying.charge({ account, ...at, ...(isPushed && { mode: 'push' }), ...over })
   }
 
   return {
     method: method as OnceMethod<never>,
     wallet: () => wallet(rich),
-    poorWallet: () => wallet(poor),
+    // A buyer that looks refuses by itself. One that does not is refused by a server that looks, which it does where it pays the fee;
+    // else only the chain can tell, and it is open until the transaction has lost its validity.
+    poorWallet: () => wallet(0n, options.feePayer && { rpcUrl: gate.blindUrl }),
     terms: { amount: '1.25' },
     otherRecipient: chain.accounts[3]!.address,
     received: () => chain.balance(merchant),
@@ -71,36 +73,42 @@ async function grow(): Promise<void> {
   await advance(300)
 }
 
-/** A way to the node that can be closed for the next broadcast. */
+/** A way to the node that can be closed for the next broadcast; what comes by `blindUrl` cannot try anything out beforehand. */
 async function startGate(target: string) {
   let next: { reached(): void; opened: Promise<void> } | undefined
 
-  const server = createServer(async (request, response) => {
-    const chunks: Buffer[] = []
-    for await (const chunk of request) chunks.push(chunk as Buffer)
-    const body = Buffer.concat(chunks).toString()
+  async function answer(path: string, body: string): Promise<string> {
+    if (path === '/blind' && body.includes('"eth_simulateV1"'))
+      return JSON.stringify({ jsonrpc: '2.0', id: 1, error: { code: -32601, message: 'Method not found' } })
     if (next && body.includes('"eth_sendRawTransaction')) {
       const { reached, opened } = next
       next = undefined
       reached()
       await opened
     }
-    try {
-      const headers = { 'content-type': 'application/json' }
-      const answer = await fetch(target, { method: 'POST', headers, body })
-      response.writeHead(answer.status, headers).end(await answer.text())
-    } catch {
-      request.socket.destroy()
-    }
+    const headers = { 'content-type': 'application/json' }
+    return (await fetch(target, { method: 'POST', headers, body })).text()
+  }
+
+  const server = createServer((request, response) => {
+    text(request)
+      .then((body) => answer(request.url!, body))
+      .then(
+        (told) => response.writeHead(200, { 'content-type': 'application/json' }).end(told),
+        () => request.socket.destroy(),
+      )
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url,
+    blindUrl: `${url}/blind`,
     hold() {
-      const [reaching, opening] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
-      next = { reached: reaching.resolve, opened: opening.promise }
-      return { frozen: reaching.promise, thaw: opening.resolve }
+      let thaw!: () => void
+      const opened = new Promise<void>((resolve) => (thaw = resolve))
+      const frozen = new Promise<void>((resolve) => (next = { reached: resolve, opened }))
+      return { frozen, thaw }
     },
     async close() {
       server.closeAllConnections()

@@ -7,7 +7,7 @@ import { afterAll } from 'vitest'
 import { serve as express } from '../../packages/adapters/express/test/serve.ts'
 import { serve as hono } from '../../packages/adapters/hono/test/serve.ts'
 import { handlerOf, serve } from '../../packages/server/test/lib/serve-fetch.ts'
-import { testAdapter } from '../../packages/testing/src/test-adapter.ts'
+import { testAdapter } from '../../packages/testing/src/lib/test-adapter.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'mppkit-conformance-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))

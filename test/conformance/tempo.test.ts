@@ -16,7 +16,7 @@ import { serve as hono } from '../../packages/adapters/hono/test/serve.ts'
 import { drive } from '../../packages/server/test/lib/harness.ts'
 import { handlerOf, serve } from '../../packages/server/test/lib/serve-fetch.ts'
 import { startTempo } from '../../packages/testing/src/anvil.ts'
-import { testAdapter } from '../../packages/testing/src/test-adapter.ts'
+import { testAdapter } from '../../packages/testing/src/lib/test-adapter.ts'
 
 const chain = await startTempo()
 afterAll(() => chain.stop())

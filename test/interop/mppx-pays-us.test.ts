@@ -1,7 +1,7 @@
 import { computeDigest, parseChallenges } from '@mppkit/core'
 import type { Amount } from '@mppkit/server'
 import { tempo } from '@mppkit/tempo/server'
-import { createToyLedger } from '@mppkit/testing/toy-ledger'
+import { createToyLedger } from '@mppkit/testing/toy'
 import { toyMethod } from '@mppkit/testing/toy'
 import { Challenge, Credential, Receipt } from 'mppx'
 import type { PrivateKeyAccount } from 'viem/accounts'

@@ -1,6 +1,6 @@
 import { createGates, memoryStore, type MppOptions, type Price } from '@mppkit/server'
 import { toyMethod } from '@mppkit/testing/toy'
-import { createToyLedger } from '@mppkit/testing/toy-ledger'
+import { createToyLedger } from '@mppkit/testing/toy'
 import { describe, expect, test } from 'vitest'
 import { drive } from './lib/harness.ts'
 import { counting } from './lib/stores.ts'

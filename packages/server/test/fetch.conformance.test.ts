@@ -1,5 +1,5 @@
 import { askSeam } from '../../adapters/node/test/lib/ask-seam.ts'
-import { testAdapter } from '../../testing/src/test-adapter.ts'
+import { testAdapter } from '../../testing/src/lib/test-adapter.ts'
 import { handlerOf, serve } from './lib/serve-fetch.ts'
 
 testAdapter('fetch', (app) => serve(handlerOf(app)))

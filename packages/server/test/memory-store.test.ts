@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { testStore } from '../../testing/src/test-store.ts'
+import { testStore } from '../../testing/src/lib/test-store.ts'
 import { memoryStore } from '../src/lib/memory-store.ts'
 
 testStore('memory', async () => {

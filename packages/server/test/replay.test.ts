@@ -5,7 +5,7 @@ import { formatCredential, parseCredential, type OnceMethod } from '@mppkit/core
 import { memoryStore } from '@mppkit/server'
 import { sqliteStore } from '@mppkit/sqlite'
 import { toyMethod } from '@mppkit/testing/toy'
-import { toyWallet } from '@mppkit/testing/toy-wallet'
+import { toyWallet } from '@mppkit/testing/toy'
 import { expect, test } from 'vitest'
 import { proofKey } from '../src/lib/record.ts'
 import { buy, drive, fakeClock, PRICE, seller, type Ask, type Reply } from './lib/harness.ts'

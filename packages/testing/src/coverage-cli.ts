@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { citationsFromReport, coverage, parseCitations, unproven, type Citation } from './coverage.ts'
-import { requirements, type Requirement } from './requirements.ts'
+import { citationsFromReport, coverage, parseCitations, unproven, type Citation } from './lib/coverage.ts'
+import { requirements, type Requirement } from './lib/requirements.ts'
 
 /*
  * node coverage-cli.ts <report.json | folder of citations>…

@@ -22,8 +22,8 @@ import {
   type Challenge,
   type Credential,
 } from '@mppkit/core'
-import { answerMcp } from './vectors-mcp.ts'
-import { cook, type Lines } from './vectors-recipe.ts'
+import { answerMcp } from './lib/vectors-mcp.ts'
+import { cook, type Lines } from './lib/vectors-recipe.ts'
 
 /** One requirement as data; the members of `input` and `expected` depend on `kind`. */
 export interface Vector {

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
-import { verifies } from '../src/cite.ts'
+import { verifies } from '../src/lib/cite.ts'
 import {
   citationsFromReport,
   coverage,
@@ -10,8 +10,8 @@ import {
   parseCitations,
   unproven,
   type Citation,
-} from '../src/coverage.ts'
-import { drafts, requirements, type Requirement } from '../src/requirements.ts'
+} from '../src/lib/coverage.ts'
+import { drafts, requirements, type Requirement } from '../src/lib/requirements.ts'
 
 describe('requirements', () => {
   test('are all of the drafts, in order, without a gap', () => {

@@ -1,12 +1,12 @@
 import { memoryStore } from '@mppkit/server'
 import type { OnceMethod, Store } from '@mppkit/core'
 import { describe, expect, test } from 'vitest'
-import { createToyFaults, mulberry32 } from '../src/toy-faults.ts'
-import { createToyLedger, ToyRefusal, type ToyLedger } from '../src/toy-ledger.ts'
-import { testMethod } from '../src/test-method.ts'
-import type { RailUnderTest } from '../src/test-method-bench.ts'
-import { toyMethod, type ToyOptions } from '../src/toy.ts'
-import { toyWallet } from '../src/toy-wallet.ts'
+import { createToyFaults, mulberry32 } from '../src/lib/toy-faults.ts'
+import { createToyLedger, ToyRefusal, type ToyLedger } from '../src/lib/toy-ledger.ts'
+import { testMethod } from '../src/lib/test-method.ts'
+import type { RailUnderTest } from '../src/lib/test-method-bench.ts'
+import { toyMethod, type ToyOptions } from '../src/lib/toy-method.ts'
+import { toyWallet } from '../src/lib/toy-wallet.ts'
 
 for (const options of [
   {},

@@ -1,4 +1,4 @@
-import { testAdapter } from '../../../testing/src/test-adapter.ts'
+import { testAdapter } from '../../../testing/src/lib/test-adapter.ts'
 import { serve } from './serve.ts'
 
 testAdapter('express', serve)

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { remember } from '@mppkit/node'
 import express, { type ErrorRequestHandler, type Request, type Response } from 'express'
-import type { Reply, Serve } from '../../../testing/src/adapter-app.ts'
+import type { Reply, Serve } from '../../../testing/src/lib/adapter-app.ts'
 import { paid, payment } from '../src/index.ts'
 
 /** How Express mounts a route and answers. */

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { createAdaptorServer, type ServerType } from '@hono/node-server'
 import { Hono, type Context } from 'hono'
 import { stream } from 'hono/streaming'
-import type { App, Reply, Serve } from '../../../testing/src/adapter-app.ts'
+import type { App, Reply, Serve } from '../../../testing/src/lib/adapter-app.ts'
 import { paid, payment } from '../src/index.ts'
 
 /** How Hono mounts a route and answers. */

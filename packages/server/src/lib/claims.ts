@@ -46,6 +46,8 @@ export function createClaims({ realm, store, now, longest, probe }: ClaimsOption
       owner = await reclaimFor(store, claim.keyClaim, owner, claim.quote, ttl)
     // Money that is here already buys its answer, whoever has the key: a refusal would invite a second payment.
     if (owner !== undefined && !claim.moved) {
+      // Only the holder may take claims back: another one may stand on them by now.
+      await hold.write({}, true)
       await unclaim(store, proof, claim.quote)
       await hold.drop()
       return otherPayment(owner)

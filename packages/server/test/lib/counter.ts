@@ -2,7 +2,7 @@ import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs
 import { join } from 'node:path'
 import type { FaultPoint } from '@mppkit/server'
 import { sqliteStore } from '@mppkit/sqlite'
-import { createToyLedger } from '@mppkit/testing/toy-ledger'
+import { createToyLedger } from '@mppkit/testing/toy'
 import type { ToyOptions } from '@mppkit/testing/toy'
 import { PRICE, seller, type Ask, type Handled, type Seller } from './harness.ts'
 

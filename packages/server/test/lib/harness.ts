@@ -9,9 +9,9 @@ import {
   type MppOptions,
   type Price,
 } from '@mppkit/server'
-import { createToyFaults } from '@mppkit/testing/toy-faults'
-import { createToyLedger, type ToyLedger } from '@mppkit/testing/toy-ledger'
-import { toyWallet } from '@mppkit/testing/toy-wallet'
+import { createToyFaults } from '@mppkit/testing/toy'
+import { createToyLedger, type ToyLedger } from '@mppkit/testing/toy'
+import { toyWallet } from '@mppkit/testing/toy'
 import { toyMethod, type ToyOptions } from '@mppkit/testing/toy'
 
 export const SECRET = 'a-secret-of-at-least-thirty-two-bytes!!'

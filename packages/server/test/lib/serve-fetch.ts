@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { createAdaptorServer } from '@hono/node-server'
-import type { App, AppRoute, Reply, Served } from '../../../testing/src/adapter-app.ts'
+import type { App, AppRoute, Reply, Served } from '../../../testing/src/lib/adapter-app.ts'
 import { paid, payment, type FetchHandler } from '../../src/lib/fetch.ts'
 
 type Handler = FetchHandler<[env?: unknown]>

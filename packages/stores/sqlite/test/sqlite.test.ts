@@ -7,7 +7,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { Worker } from 'node:worker_threads'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Store } from '@mppkit/core'
-import { testStore } from '../../../testing/src/test-store.ts'
+import { testStore } from '../../../testing/src/lib/test-store.ts'
 import { sqliteStore } from '../src/index.ts'
 
 testStore('sqlite', async () => {

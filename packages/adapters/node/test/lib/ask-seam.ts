@@ -1,6 +1,6 @@
 import { Agent } from 'node:http'
 import { afterEach, describe, expect, test } from 'vitest'
-import type { AppRoute, Reply, Serve, Served } from '../../../../testing/src/adapter-app.ts'
+import type { AppRoute, Reply, Serve, Served } from '../../../../testing/src/lib/adapter-app.ts'
 import { fakeGate, UNPAID, type FakeGate, type FakeOptions } from './fake-gate.ts'
 import { call, dial, paid, pause, until } from './wire.ts'
 

@@ -2,7 +2,7 @@ import { decodeRequest } from '@mppkit/core'
 import type { Answer } from '@mppkit/server'
 import { expect } from 'vitest'
 import { expectPaid, expectRefusal, withCredential, type Bench } from './test-adapter-bench.ts'
-import { toyMethod } from './toy.ts'
+import { toyMethod } from './toy-method.ts'
 
 /** Prices that depend on the request, and overrides per route. */
 export function priceQuestions({

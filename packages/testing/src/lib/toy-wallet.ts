@@ -7,7 +7,7 @@ import {
   type Prepared,
 } from '@mppkit/core'
 import type { ToyLedger } from './toy-ledger.ts'
-import { termsOf, toyNonce, toySignature, untilOf } from './toy.ts'
+import { termsOf, toyNonce, toySignature, untilOf } from './toy-method.ts'
 
 /** Changes to a proof, for payments that must be refused. */
 export interface ToyForgery {

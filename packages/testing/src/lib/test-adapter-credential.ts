@@ -279,7 +279,7 @@ interface Malformed {
 
 /** The credentials of the published vectors that no challenge of ours can belong to. */
 function corpus(): Malformed[] {
-  const file = new URL('../vectors/core.json', import.meta.url)
+  const file = new URL('../../vectors/core.json', import.meta.url)
   if (!existsSync(file)) throw new Error('the vectors are missing: packages/testing/vectors/core.json')
   const vectors = JSON.parse(readFileSync(file, 'utf8')) as {
     id: string

@@ -10,7 +10,7 @@ import {
 } from './test-adapter-bench.ts'
 import { createToyLedger } from './toy-ledger.ts'
 import { toyWallet } from './toy-wallet.ts'
-import { toyMethod } from './toy.ts'
+import { toyMethod } from './toy-method.ts'
 
 /** Rails on which the money has moved before the credential arrives. */
 export function pushQuestions({ ask, gates, insist, ledger, quote, route, send, store }: Bench): void {

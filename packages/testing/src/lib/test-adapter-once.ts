@@ -10,7 +10,7 @@ import {
   type Bench,
 } from './test-adapter-bench.ts'
 import { toyWallet } from './toy-wallet.ts'
-import { toyMethod } from './toy.ts'
+import { toyMethod } from './toy-method.ts'
 
 /** One payment buys one answer. */
 export function onceQuestions(bench: Bench): void {

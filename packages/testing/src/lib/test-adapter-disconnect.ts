@@ -11,7 +11,7 @@ import {
   withCredential,
   type Bench,
 } from './test-adapter-bench.ts'
-import { toyMethod } from './toy.ts'
+import { toyMethod } from './toy-method.ts'
 
 /** What becomes of a payment whose buyer goes away, or whose handler fails. */
 export function disconnectQuestions({

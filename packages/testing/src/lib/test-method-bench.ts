@@ -120,7 +120,19 @@ export function createMethodBench(current: () => RailUnderTest) {
 
   const unitsOf = ({ request }: { request: JsonObject }): bigint => parseBaseUnits(request.amount) ?? -1n
 
-  return { begin, moved, movedBefore, prove, quote, settle, settleNoted, terms, unitsOf, verify, rail: current }
+  return {
+    begin,
+    moved,
+    movedBefore,
+    prove,
+    quote,
+    settle,
+    settleNoted,
+    terms,
+    unitsOf,
+    verify,
+    rail: current,
+  }
 }
 
 function contextFor(rail: RailUnderTest, challenge: Challenge, request: JsonObject, issued: number): Context {

@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto'
 import { canonicalize, decodeBase64urlText, parseBaseUnits, parseTime, type JsonValue } from '@mppkit/core'
 import { expect } from 'vitest'
 import { challengesOf, problemOf, REALM, SECRET, type Bench } from './test-adapter-bench.ts'
-import { toyMethod } from './toy.ts'
+import { toyMethod } from './toy-method.ts'
 
 const PARAMETER = /[a-z][a-z0-9_-]*=(?:"(?:[^"\\\p{Cc}]|\\[\x20-\x7e])*"|[!#$%&'*+.^_`|~0-9A-Za-z-]+)/u
 const LINE = new RegExp(`^Payment ${PARAMETER.source}(?:, ?${PARAMETER.source})*$`, 'u')

@@ -17,7 +17,7 @@ import { verifies } from './cite.ts'
 import { createToyFaults, type ToyFaults } from './toy-faults.ts'
 import { createToyLedger, type ToyLedger } from './toy-ledger.ts'
 import { toyWallet, type ToyWallet } from './toy-wallet.ts'
-import { toyMethod, type ToyMethod } from './toy.ts'
+import { toyMethod, type ToyMethod } from './toy-method.ts'
 
 /** How an adapter is asked. */
 export interface AdapterOptions {
