@@ -71,6 +71,7 @@ export function sqliteStore(options: { path: string; timeout?: number; now?: () 
   }
 
   return {
+    ...(path === ':memory:' && { volatile: true as const }),
     async get(key) {
       return find(key, now())
     },
