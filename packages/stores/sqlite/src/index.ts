@@ -1,3 +1,4 @@
+import { closeSync, openSync } from 'node:fs'
 import type { DatabaseSync } from 'node:sqlite'
 import type { Entry, Store, SwapResult, Version, Write } from '@mppkit/core'
 
@@ -137,7 +138,10 @@ const schema = `
 `
 
 function openDatabase(path: string, timeout: number): DatabaseSync {
-  const database = new (loadSqlite().DatabaseSync)(path)
+  const { DatabaseSync } = loadSqlite()
+  // Who paid for what is nobody else's business; SQLite gives its side files the rights of the first.
+  if (path !== ':memory:') closeSync(openSync(path, 'a', 0o600))
+  const database = new DatabaseSync(path)
   try {
     // On macOS a plain fsync does not reach the platter; elsewhere fullfsync changes nothing.
     database.exec(`PRAGMA busy_timeout = ${timeout}; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON`)

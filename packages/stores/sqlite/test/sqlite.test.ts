@@ -1,6 +1,6 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -145,6 +145,13 @@ describe('sqliteStore', () => {
     await expect(store.swap('key', 'absent', bad)).rejects.toThrow()
     expect(await store.get('key')).toBeUndefined()
     expect(await store.swap('key', 'absent', write)).toMatchObject({ ok: true })
+    await store.close!()
+  })
+
+  test('the file and its log are for their owner only', async () => {
+    const store = sqliteStore({ path })
+    await store.swap('key', 'absent', { value: 'who paid for what', ttl: 60 })
+    for (const file of [path, `${path}-wal`]) expect((await stat(file)).mode & 0o077).toBe(0)
     await store.close!()
   })
 

@@ -1,5 +1,6 @@
 import { parseAmount, type JsonObject, type Terms } from '@mppkit/core'
 import { checkAddress, isToken, isWord, lower, pathUsd, type Hex } from '../address.ts'
+import { checkOptions } from '../options.ts'
 import { total, type Leg } from '../transfers.ts'
 import { bothModes, maxSplits, type Mode } from './wire.ts'
 
@@ -31,6 +32,18 @@ export interface Standing extends Omit<ChargeOverride, 'feePayer'> {
   unbound?: 'accept' | 'refuse'
 }
 
+const known: Record<keyof (Terms & ChargeOverride), true> = {
+  amount: true,
+  currency: true,
+  recipient: true,
+  description: true,
+  externalId: true,
+  memo: true,
+  splits: true,
+  modes: true,
+  feePayer: true,
+}
+
 const zero = '0x0000000000000000000000000000000000000000'
 
 /**
@@ -38,6 +51,7 @@ const zero = '0x0000000000000000000000000000000000000000'
  * @throws TypeError with the remedy.
  */
 export function writeRequest(standing: Standing, terms: Terms & ChargeOverride): JsonObject {
+  checkOptions(terms, known, 'a price for tempo', "{ amount: '0.01', tempo: { splits } }")
   const { chainId, decimals } = standing
   const currency = checkCurrency(terms.currency ?? standing.currency ?? pathUsd)
   const recipient = checkRecipient(terms.recipient ?? standing.recipient, 'recipient')

@@ -72,7 +72,7 @@ export type Proof =
  * @throws TypeError with the remedy for options that cannot work.
  * @see draft-tempo-charge-00
  */
-export function charge(options: ChargeOptions): OnceMethod<ChargeOverride, Proof> {
+export function charge(options: ChargeOptions): OnceMethod<ChargeOverride, Proof, 'tempo'> {
   checkOptions(options, known, 'tempo.charge', "tempo.charge({ recipient: '0x…' })")
   const { decimals = 6, feePayer, unbound = 'accept' } = options
   const { chainId, rpcUrl } = resolveChain(options)
