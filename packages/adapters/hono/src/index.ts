@@ -75,11 +75,10 @@ class HonoIncoming implements Incoming {
 
   constructor(c: Context) {
     const { method, url, headers } = c.req.raw
-    const env = c.env as Beside | undefined
-    const { transport, remote } = peerOf(env)
+    const { transport, remote } = peerOf(c.env as Beside | undefined)
     this.method = method
     // What came over the wire, where it shows: `url` was normalised, and app.mount() cuts its prefix off.
-    this.target = env?.incoming?.url ?? targetOf(url)
+    this.target = (c.env as Beside | undefined)?.incoming?.url ?? targetOf(url)
     this.headers = headers
     this.transport = transport
     this.remote = remote
