@@ -152,7 +152,9 @@ test('the work grows with the size, not with its square', () => {
       return performance.now() - start
     }
     time(200_000)
-    const [small, large] = [Math.min(time(50_000), time(50_000)), Math.min(time(400_000), time(400_000))]
+    // The best of several: a neighbour on the machine must not look like a square.
+    const best = (count: number) => Math.min(...Array.from({ length: 6 }, () => time(count)))
+    const [small, large] = [best(50_000), best(400_000)]
     // Eight times the input: linear is 8, quadratic 64; the floor is for clocks.
     expect(large).toBeLessThan(32 * Math.max(small, 2))
   }
