@@ -174,3 +174,14 @@ describe('mutations', () => {
     )
   })
 })
+
+test('RFC 2104: two hashes give what an HMAC gives, for keys up to and beyond a block and for long inputs', () => {
+  for (const size of [32, 63, 64, 65, 200]) {
+    const secret = 'kä'.repeat(size).slice(0, size)
+    const binding = createBinding([secret])
+    for (const count of [0, 1, 100, 300, 5000]) {
+      const input = 'mé|x'.repeat(count)
+      expect(binding.sign(input)).toBe(createHmac('sha256', secret).update(input).digest('base64url'))
+    }
+  }
+})
