@@ -243,3 +243,23 @@ test('A15: "delivered" that could not be written in time costs one more delivery
 function never(): never {
   throw new Error('the handler runs for a payment only')
 }
+
+test('rule 17: a process that starts over looks after what a dead one left, though nobody pays', async () => {
+  const store = memoryStore({ now })
+  const dead = seller({ now, store, toy: { canRefund: true } })
+  await dead.fund()
+  const price = { ...PRICE, redeem: { attempts: 1, within: '60s' } }
+  const gate = dead.charge(price)
+  dead.faults.next('settle', 'unknown-after')
+  expect((await drive(gate, await buy(dead, gate))).status).toBe(503)
+  dead.close()
+  await pass(120_000)
+  expect(await dead.ledger.balance('alice')).toBe(99_900n)
+  const next = seller({ now, store, ledger: dead.ledger, toy: { canRefund: true } })
+  // One unpaid request, and time: the payment is found, nobody comes for it, the money goes back.
+  expect((await drive(next.charge(price))).status).toBe(402)
+  await pass(120_000)
+  expect(await next.ledger.balance('alice')).toBe(100_000n)
+  expect(next.errors).toEqual([])
+  next.close()
+})

@@ -7,7 +7,7 @@ import type { Attempt, FaultPoint, Lifecycle, Verdict } from './lifecycle.ts'
 import type { Limiter } from './limits.ts'
 import type { CompiledPrice } from './price.ts'
 import type { Run } from './run.ts'
-import type { Answer, Decision, Gate, Grant, Incoming, Kept, Opening } from './seam.ts'
+import type { Answer, Decision, Gate, Grant, Incoming, Opening } from './seam.ts'
 import { scopeOf, targetFault } from './target.ts'
 import type { Peer } from './trust.ts'
 
@@ -43,6 +43,7 @@ export function createHttpGate(options: HttpOptions, price: CompiledPrice): Gate
   return Object.assign(open, { offers: rails })
 
   async function open(request: Incoming): Promise<Opening> {
+    lifecycle.recovery.awake()
     const deciding = decide(request)
     const opening = deciding instanceof Promise ? await deciding : deciding
     if (opening.kind === 'respond') cors?.extend(request, opening.answer)
@@ -203,14 +204,10 @@ function respond(answer: Answer): Respond {
 function answerTo(verdict: Exclude<Verdict, { kind: 'granted' | 'refused' }>): Answer {
   switch (verdict.kind) {
     case 'kept':
-      return replayed(verdict.answer)
+      return verdict.answer
     case 'conflict':
       return refusal(409, verdict.detail, verdict.retry ? [RETRY] : [])
     case 'unavailable':
       return refusal(503, verdict.detail, [RETRY])
   }
-}
-
-function replayed(answer: Kept): Answer {
-  return { status: answer.status, headers: answer.headers, body: answer.body }
 }

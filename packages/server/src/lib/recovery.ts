@@ -35,7 +35,9 @@ export interface Recovery {
   methodOf(claim: Claim): OnceMethod<never> | undefined
   /** Looks at up to `limit` due payments; resolves with how many it looked at. */
   sweep(limit: number): Promise<number>
-  /** A small sweep after a paid answer, at most one a second; starts the timer of long-lived processes. */
+  /** Starts the timer of long-lived processes; to be called with every request, paid or not. */
+  awake(): void
+  /** A small sweep after a paid answer, at most one a second. */
   soon(waitUntil?: (work: Promise<unknown>) => void): void
   /** A small sweep now: there is money to be returned. */
   hurry(): Promise<void>
@@ -49,7 +51,7 @@ export function createRecovery(options: LifecycleOptions, stores: ReadonlyMap<st
   let stopped = false
   let running: Promise<void> | undefined
 
-  return { methodOf, sweep, soon, hurry, stop }
+  return { methodOf, sweep, awake, soon, hurry, stop }
 
   function methodOf(claim: Claim): OnceMethod<never> | undefined {
     const { method, intent } = claim.challenge
@@ -58,7 +60,6 @@ export function createRecovery(options: LifecycleOptions, stores: ReadonlyMap<st
 
   function soon(waitUntil?: (work: Promise<unknown>) => void): void {
     if (stopped) return
-    startTimer()
     const at = Date.now()
     if (at - last < PAUSE) return
     last = at
@@ -74,8 +75,9 @@ export function createRecovery(options: LifecycleOptions, stores: ReadonlyMap<st
     }
   }
 
-  function startTimer(): void {
-    if (timer !== undefined || typeof setInterval !== 'function') return
+  function awake(): void {
+    // Where requests share nothing a timer would die with the first of them; there a cron calls recover().
+    if (timer !== undefined || stopped || !sharesPromises) return
     timer = setInterval(() => void hurry(), EVERY)
     ;(timer as { unref?(): void }).unref?.()
   }
