@@ -14,13 +14,13 @@ export interface MppOptions<Methods extends readonly OnceMethod<never>[] = reado
   /** The protection space, shown to buyers: printable ASCII without `|`. */
   realm: string
   /** At least 32 bytes; a list rotates: all verify, the first signs. Keep an old one for as long as `redeem.within`. */
-  secret: string | readonly string[]
+  secret: string | readonly string[] | undefined
   /** The rails, in the order in which they are offered. */
   methods: Methods
   /** Where payments are recorded. May be left out on loopback only. */
   store?: Store
   /** The public origin, e.g. `https://api.example.com`. With https the operator vouches for TLS in front. */
-  origin?: string
+  origin?: string | undefined
   /** The number of proxies in front, or their addresses (CIDR), whose `X-Forwarded-Proto` and `-For` are read. */
   trustProxy?: TrustProxy
   /** The request header that carries credentials. Default `Authorization`. */

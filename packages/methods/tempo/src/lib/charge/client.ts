@@ -28,7 +28,7 @@ export interface ChargeOptions {
   /** The one chain to pay on. Default 4217, Tempo; with `testnet` 42431, Moderato. Other chains need `rpcUrl`. */
   chainId?: number
   testnet?: boolean
-  rpcUrl?: string
+  rpcUrl?: string | undefined
   /** Who sends the transaction: `pull`, the server; `push`, this client. Default: `pull` where it is offered. */
   mode?: Mode
   /** The token to pay fees in, a USD token; default: the currency of the payment. */

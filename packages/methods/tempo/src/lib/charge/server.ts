@@ -37,7 +37,7 @@ export interface ChargeOptions {
   /** Default 4217, Tempo; with `testnet` 42431, Moderato. Other chains need `rpcUrl`. */
   chainId?: number
   testnet?: boolean
-  rpcUrl?: string
+  rpcUrl?: string | undefined
   /**
    * Who sends the transaction: `pull`, this server; `push`, the buyer. Default: both.
    * Only `pull` remains where the fee is sponsored or a memo is prescribed.
