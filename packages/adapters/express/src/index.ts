@@ -26,7 +26,8 @@ export function paid(gate: Gate): RequestHandler {
         watch(res, decision.grant)
       }
     } catch (error) {
-      return next(error)
+      // Express goes on to the handler when it is given nothing, and takes "route" and "router" for directions.
+      return next(error instanceof Error ? error : new Error('mppkit: the gate threw', { cause: error }))
     }
     next()
   }

@@ -11,10 +11,12 @@ export const serve: Serve = async ({ routes, onError }) => {
   const app = express()
   for (const { verb, path, gates, reply, started, tree, prefix = '/', parseFirst } of routes) {
     const router = express.Router()
+    const at = tree ? `${path}{/*rest}` : path
+    // On this path only: a router that is mounted at the root sees the requests of all routes after it.
     if (parseFirst)
-      router.use(express.text({ type: () => true, verify: (req, _res, bytes) => remember(req, bytes) }))
+      router.use(at, express.text({ type: () => true, verify: (req, _res, bytes) => remember(req, bytes) }))
     router[verb](
-      tree ? `${path}{/*rest}` : path,
+      at,
       ...gates.map(paid),
       express.text({ type: () => true, limit: '10mb' }),
       async (req, res) => {

@@ -284,4 +284,53 @@ describe('watch', () => {
     session.close()
     http2.close()
   })
+
+  test('HTTP/2 bodies are read to their end, and remembered', async () => {
+    const http2 = createHttp2Server((req, res) => {
+      void (async () => {
+        const first = await readBody(req as never, 1000)
+        res.end(Buffer.concat([first, await readBody(req as never, 1000)]))
+      })()
+    }).listen(0, '127.0.0.1')
+    await once(http2, 'listening')
+    const session = connectHttp2(`http://127.0.0.1:${String((http2.address() as AddressInfo).port)}`)
+    for (const body of ['{"a":1}', '']) {
+      const stream = session.request({ ':path': '/', ':method': 'POST' }).setEncoding('utf8')
+      stream.end(body)
+      let text = ''
+      for await (const chunk of stream) text += String(chunk)
+      expect(text).toBe(body + body)
+    }
+    session.close()
+    http2.close()
+  })
+
+  test('a held answer counts as ended, like any other', async () => {
+    let release = (): void => undefined
+    const gate = fakeGate({ keeps: 100, keeping: () => new Promise((resolve) => (release = resolve)) })
+    const ended: boolean[] = []
+    const url = await listen(async (req, res) => {
+      const opening = await gate(incoming(req, res))
+      const decision = opening.kind === 'admit' ? await opening.admit() : opening
+      if (decision.kind === 'proceed') watch(res, decision.grant)
+      ended.push(res.writableEnded)
+      res.end('x')
+      ended.push(res.writableEnded, res.writableFinished)
+    })
+    const answer = call(url, '/', { headers: paid })
+    await until(() => gate.kept.length === 1)
+    release()
+    expect([(await answer).text, ended]).toEqual(['x', [false, true, false]])
+  })
+
+  test('a body that flows elsewhere already is not read twice', async () => {
+    const url = await listen(async (req, res) => {
+      const elsewhere: Buffer[] = []
+      req.on('data', (chunk: Buffer) => elsewhere.push(chunk))
+      const error = await readBody(req, 1000).catch(({ reason }: { reason: string }) => reason)
+      await once(req, 'end')
+      res.end(`${String(error)} ${Buffer.concat(elsewhere).toString()}`)
+    })
+    expect((await call(url, '/', { method: 'POST', body: 'text' })).text).toBe('consumed text')
+  })
 })

@@ -25,6 +25,11 @@ const TWO_GATES =
   'mppkit: two gates guard this request. One payment buys one request: keep one gate, and let its price depend on the ' +
   'route with `amount: (request) => …`. Let it name the cheap targets and return the dear price for everything else'
 
+/** The programmer's fault of guarding one request twice, for frameworks that can see it before there is a request. */
+export function twoGates(): TypeError {
+  return new TypeError(TWO_GATES)
+}
+
 /** Which request was paid for: keeps payments beside the framework's own request object, never on it. */
 export interface Ledger<Key extends object> {
   /** Throws a `TypeError` when another gate has already let this request in. */
@@ -38,7 +43,7 @@ export function ledger<Key extends object>(): Ledger<Key> {
   const payments = new WeakMap<Key, Payment>()
   return {
     check(key) {
-      if (payments.has(key)) throw new TypeError(TWO_GATES)
+      if (payments.has(key)) throw twoGates()
     },
     set: (key, payment) => void payments.set(key, payment),
     get(key) {

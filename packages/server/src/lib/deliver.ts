@@ -7,28 +7,62 @@ import { concat, type Beside } from './web.ts'
  */
 export async function deliver(
   grant: Grant,
-  { waitUntil }: Pick<Incoming, 'waitUntil'>,
+  incoming: Pick<Incoming, 'waitUntil' | 'signal'>,
   env: Beside | undefined,
   run: () => Response | Promise<Response>,
 ): Promise<Response> {
-  const report = reporter(grant, waitUntil)
-  if (env?.outgoing?.destroyed) {
-    report(GONE, 'nothing')
-    return new Response(null, { status: GONE })
-  }
-  let status = 500
-  const told = follow(env, report, () => status)
+  const { gone, told, report, send } = delivery(grant, incoming, env)
+  if (gone) return new Response(null, { status: GONE })
   try {
-    const response = dress(await run(), grant)
-    status = response.status
-    // An upgrade is not ours to touch. A body is looked at only where it must be: that costs more than all the rest.
-    if (status >= 200 && (grant.keeps > 0 || !told))
-      return await inspect(response, grant, told ? undefined : report)
-    if (!told) report(status, 'all')
-    return response
+    return await send(await run())
   } catch (error) {
     if (!told) report(500, 'nothing')
     throw error
+  }
+}
+
+/** The parts of `deliver`, for a framework whose handlers cannot be run from here. */
+export interface Delivery {
+  /** The client went before there was an answer: that is reported, and nobody need work for it. */
+  readonly gone: boolean
+  /** The runtime tells when the answer has ended, so nobody else need `report` it. */
+  readonly told: boolean
+  /** Ends the grant; only the first report counts. */
+  report(status: number, reached: Outcome['reached']): void
+  /** What to send instead: with the grant's headers, kept if it is short, followed to its end where nobody tells it. */
+  send(response: Response): Promise<Response>
+}
+
+export function delivery(
+  grant: Grant,
+  incoming: Pick<Incoming, 'waitUntil' | 'signal'>,
+  env: Beside | undefined,
+): Delivery {
+  const report = reporter(grant, incoming.waitUntil)
+  const told = follow(env, report)
+  // Asked for before the handler runs, or Deno does not tell; dear on Node, which tells otherwise.
+  const signal = told ? undefined : incoming.signal
+  const gone = env?.outgoing?.destroyed === true || signal?.aborted === true
+  if (gone) report(GONE, 'nothing')
+  return {
+    gone,
+    told,
+    report,
+    async send(answer) {
+      // Whoever has left by now gets nothing, and only of a stream would the runtime say so.
+      if (signal?.aborted) {
+        report(GONE, 'nothing')
+        answer.body?.cancel().catch(() => undefined)
+        return new Response(null, { status: GONE })
+      }
+      const response = dress(answer, grant)
+      const { status } = response
+      // An upgrade is not ours to touch. A body is looked at only where it must be: that costs more than all the rest.
+      if (status >= 200 && (grant.keeps > 0 || !told))
+        return inspect(response, grant, told ? undefined : sentBy(env, report))
+      if (!told) report(status, 'all')
+      return response
+    },
   }
 }
 
@@ -53,27 +87,34 @@ function reporter(grant: Grant, waitUntil: Incoming['waitUntil']): Report {
 }
 
 /** Lets the runtime report the end of an answer. False: it does not tell. */
-function follow(env: Beside | undefined, report: Report, status: () => number): boolean {
-  const { outgoing, incoming, completed } = env ?? {}
-  if (outgoing) {
-    // 'finish' alone does not say so: Node 20 emits it also when the socket dies under an answer, and HTTP/2 at every end.
-    const http2 = (incoming?.httpVersionMajor ?? 1) > 1
-    outgoing.once('finish', () => {
-      const complete =
-        outgoing.writableFinished && (http2 ? outgoing.writableEnded : !incoming?.socket?.destroyed)
-      if (complete) report(outgoing.statusCode, 'all')
-    })
-    // Whether any of the body followed the head is not shown here; it counts as if.
-    outgoing.once('close', () =>
-      outgoing.headersSent ? report(outgoing.statusCode, 'some') : report(GONE, 'nothing'),
-    )
-    return true
-  }
-  completed?.then(
-    () => report(status(), 'all'),
-    () => report(status(), 'some'),
+function follow(env: Beside | undefined, report: Report): boolean {
+  const { outgoing, incoming } = env ?? {}
+  if (!outgoing) return false
+  // 'finish' alone does not say so: Node 20 emits it also when the socket dies under an answer, and HTTP/2 at every end.
+  const http2 = (incoming?.httpVersionMajor ?? 1) > 1
+  outgoing.once('finish', () => {
+    const complete =
+      outgoing.writableFinished && (http2 ? outgoing.writableEnded : !incoming?.socket?.destroyed)
+    if (complete) report(outgoing.statusCode, 'all')
+  })
+  // Whether any of the body followed the head is not shown here; it counts as if.
+  outgoing.once('close', () =>
+    outgoing.headersSent ? report(outgoing.statusCode, 'some') : report(GONE, 'nothing'),
   )
-  return completed !== undefined
+  return true
+}
+
+/** What was handed over whole is sent when Deno is done with it; that the client left before is not told then. */
+function sentBy(env: Beside | undefined, report: Report): Report {
+  const completed = env?.completed
+  if (!completed) return report
+  return (status, reached) => {
+    if (reached !== 'all') return report(status, reached)
+    completed.then(
+      () => report(status, 'all'),
+      () => report(status, 'some'),
+    )
+  }
 }
 
 /** Sets the grant's headers in place, or on a copy where they are immutable: `Response.redirect()`, an answer of `fetch()`. */

@@ -54,7 +54,7 @@ class FetchIncoming implements Incoming {
   readonly #context: Beside | undefined
 
   constructor(request: Request, env: Beside | undefined, context: Beside | undefined) {
-    const { transport, remote } = peerOf(env)
+    const { transport, remote } = peerOf(env, request)
     this.method = request.method
     // What came over the wire, where it shows: the URL of a Request was normalised.
     this.target = env?.incoming?.url ?? targetOf(request.url)

@@ -76,16 +76,14 @@ export function createHttpGate(options: HttpOptions, price: CompiledPrice): Gate
     if (typeof token !== 'string') return respond(token)
     if (request.method === 'HEAD')
       return respond(refusal(409, 'HEAD does not take a payment; send the credential with GET.'))
-    if (typeof amount === 'function')
-      return openComputed(request, scope, token, peer).catch((error: unknown) => respond(bodyFault(error)))
-    return {
-      kind: 'admit',
-      admit: () => admit(request, scope, judge(request, scope, token, peer)),
-    }
+    return openPaid(request, scope, token, peer).catch((error: unknown) => respond(bodyFault(error)))
   }
 
-  /** A price that depends on the request may ask for nothing, or refuse, before a credential is looked at. */
-  async function openComputed(request: Incoming, scope: string, token: string, peer: Peer): Promise<Opening> {
+  /**
+   * What can be judged without asking anyone is judged before a framework parses the body: afterwards its bytes are gone.
+   * A price that depends on the request may ask for nothing, or refuse, before a credential is looked at.
+   */
+  async function openPaid(request: Incoming, scope: string, token: string, peer: Peer): Promise<Opening> {
     let attempt: Attempt
     try {
       attempt = await judge(request, scope, token, peer)
@@ -95,6 +93,7 @@ export function createHttpGate(options: HttpOptions, price: CompiledPrice): Gate
       if (error instanceof Limited) return limited(error)
       throw error
     }
+    if (typeof amount !== 'function') return { kind: 'admit', admit: () => admit(request, scope, attempt) }
     let entry: Entry | undefined
     try {
       entry = await lifecycle.lookUp(attempt.quote)
@@ -111,18 +110,19 @@ export function createHttpGate(options: HttpOptions, price: CompiledPrice): Gate
     return { kind: 'admit', admit: () => admit(request, scope, { ...attempt, entry }) }
   }
 
-  async function admit(
-    request: Incoming,
-    scope: string,
-    attempt: Attempt | Promise<Attempt>,
-  ): Promise<Decision> {
+  /** Goes on when the buyer leaves: a platform that then forgets the request would leave the payment in the middle. */
+  function admit(request: Incoming, scope: string, attempt: Attempt): Promise<Decision> {
+    const work = conclude(request, scope, attempt)
+    request.waitUntil?.(work.catch(() => undefined))
+    return work
+  }
+
+  async function conclude(request: Incoming, scope: string, attempt: Attempt): Promise<Decision> {
     let decision: Decision
     try {
-      decision = await settleAttempt(request, scope, await attempt)
+      decision = await settleAttempt(request, scope, attempt)
     } catch (error) {
       if (error instanceof PaymentError) decision = await askAgain(request, scope, error)
-      else if (error instanceof Elsewhere) decision = await elsewhere(request, scope, error)
-      else if (error instanceof Limited) decision = limited(error)
       else decision = respond(bodyFault(error))
     }
     if (decision.kind === 'respond') cors?.extend(request, decision.answer)

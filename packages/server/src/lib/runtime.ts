@@ -3,9 +3,17 @@ import { encodeBase64url, type Store } from '@mppkit/core'
 type NodeCrypto = typeof import('node:crypto')
 
 /** `node:crypto` where the runtime has it, without importing it: this package loads anywhere. */
-export const nodeCrypto: NodeCrypto | undefined = (
-  globalThis as { process?: { getBuiltinModule?(id: string): unknown } }
-).process?.getBuiltinModule?.('node:crypto') as NodeCrypto | undefined
+export const nodeCrypto: NodeCrypto | undefined = findNodeCrypto()
+
+function findNodeCrypto(): NodeCrypto | undefined {
+  const { process } = globalThis as { process?: { getBuiltinModule?(id: string): unknown } }
+  try {
+    return process?.getBuiltinModule?.('node:crypto') as NodeCrypto | undefined
+  } catch {
+    // Next's edge runtime has the function, and it throws.
+    return undefined
+  }
+}
 
 /** Workers forbid one request to wait for another's promise. */
 export const sharesPromises: boolean =

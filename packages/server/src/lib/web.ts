@@ -5,8 +5,13 @@ export interface Beside {
   /** Node, through `@hono/node-server`. */
   incoming?: { httpVersionMajor: number; socket?: Socket; url?: string | undefined }
   outgoing?: Outgoing
-  /** Deno: settles when the answer has been sent, or cannot be. */
+  /** Deno. */
+  remoteAddr?: { hostname?: string }
+  /** Deno: settles when the runtime is done with the answer; resolves also when the client has left. */
   completed?: PromiseLike<void>
+  /** Bun: its server. */
+  requestIP?(request: Request): { address: string } | null
+  url?: URL | string
   /** Workers, and those who followed them. */
   waitUntil?: (work: Promise<unknown>) => void
 }
@@ -29,14 +34,38 @@ interface Outgoing {
 /** Judges a connection by its socket. */
 export function transportOf({ encrypted, remoteAddress = '' }: Socket): Transport {
   if (encrypted) return 'tls'
-  return remoteAddress === '::1' || /^(::ffff:)?127\./.test(remoteAddress) ? 'loopback' : 'plain'
+  return isLoopback(remoteAddress) ? 'loopback' : 'plain'
 }
 
-/** Transport and address of the peer, where the runtime shows its socket. */
-export function peerOf(env: Beside | undefined): { transport: Transport; remote: string | undefined } {
-  const socket = env?.incoming?.socket
-  return { transport: socket ? transportOf(socket) : 'unknown', remote: socket?.remoteAddress }
+function isLoopback(address: string): boolean {
+  return address === '::1' || /^(::ffff:)?127\./.test(address)
 }
+
+/**
+ * Transport and address of the peer, where the runtime shows its socket.
+ * @param request as the runtime made it: Bun knows no other
+ */
+export function peerOf(
+  env: Beside | undefined,
+  request?: Request,
+): { transport: Transport; remote: string | undefined } {
+  const socket = env?.incoming?.socket
+  if (socket) return { transport: transportOf(socket), remote: socket.remoteAddress }
+  if (request && typeof env?.requestIP === 'function') {
+    const remoteAddress = env.requestIP(request)?.address
+    // Through a Unix socket there is no address.
+    if (remoteAddress === undefined) return NOBODY
+    // The server's own URL, which is its configuration: that of the request holds what the client has sent.
+    const encrypted = String(env.url).startsWith('https:')
+    return { transport: transportOf({ encrypted, remoteAddress }), remote: remoteAddress }
+  }
+  const remote = env?.remoteAddr?.hostname
+  if (typeof remote !== 'string') return NOBODY
+  // Whether there is TLS is not shown beside the request, and its URL may be what the client has sent.
+  return { transport: isLoopback(remote) ? 'loopback' : 'unknown', remote }
+}
+
+const NOBODY = { transport: 'unknown', remote: undefined } as const
 
 /** Path and query of a request's URL, untouched. */
 export function targetOf(url: string): string {
@@ -94,8 +123,11 @@ async function collect(body: ReadableStream<Uint8Array> | null, limit: number): 
     const { done, value } = await reader.read()
     if (done) break
     size += value.length
-    // Not cancelled: some runtimes would drop the connection, and with it the answer.
-    if (size > limit) throw tooLarge(limit)
+    if (size > limit) {
+      // Not cancelled: some runtimes would drop the connection, and with it the answer.
+      reader.releaseLock()
+      throw tooLarge(limit)
+    }
     chunks.push(value)
   }
   return concat(chunks)

@@ -4,15 +4,15 @@ import { createAdaptorServer } from '@hono/node-server'
 import type { App, AppRoute, Reply, Served } from '../../../testing/src/lib/adapter-app.ts'
 import { paid, payment, type FetchHandler } from '../../src/lib/fetch.ts'
 
-type Handler = FetchHandler<[env?: unknown]>
+type Handler = FetchHandler<[env?: unknown, context?: unknown]>
 
 /** How a bare fetch handler is guarded and answers: its errors are caught within the gate, the gate's own around it. */
 export function handlerOf({ routes, onError }: App): Handler {
   const caught =
     (handler: Handler): Handler =>
-    async (request, env) => {
+    async (request, ...rest) => {
       try {
-        return await handler(request, env)
+        return await handler(request, ...rest)
       } catch (error) {
         onError(error)
         return new Response('handled', { status: 500 })
@@ -22,10 +22,10 @@ export function handlerOf({ routes, onError }: App): Handler {
     route,
     handler: route.gates.reduceRight<Handler>((inner, gate) => paid(gate)(inner), caught(handlerFor(route))),
   }))
-  return caught((request, env) => {
+  return caught((request, ...rest) => {
     const { pathname } = new URL(request.url)
     const found = table.find(({ route }) => fits(route, request.method, pathname))
-    return found ? found.handler(request, env) : new Response('not found', { status: 404 })
+    return found ? found.handler(request, ...rest) : new Response('not found', { status: 404 })
   })
 }
 

@@ -24,7 +24,9 @@ export async function readBody(req: IncomingMessage, limit: number, patience = 1
   if (!body) {
     if (!hasBody(req)) return new Uint8Array(0)
     if (Number(req.headers['content-length']) > limit) throw tooLarge(limit)
-    if (req.readableDidRead || req.readableEnded) throw new BodyError('consumed', CONSUMED)
+    // A stream that flows has been piped somewhere, though nothing may have come out of it yet.
+    if (req.readableDidRead || req.readableEnded || req.readableFlowing)
+      throw new BodyError('consumed', CONSUMED)
     body = read(req, limit, patience)
     bodies.set(req, body)
   }
@@ -50,9 +52,11 @@ async function read(req: IncomingMessage, limit: number, patience: number): Prom
       settle(new BodyError('too-slow', `The body did not arrive within ${String(patience / 1000)} seconds.`))
     }, patience)
     const take = (): void => {
-      // read() on a stream that is empty and has seen its end emits 'end', and what has ended takes nothing back.
-      while (req.readableLength > 0) {
-        const chunk = req.read() as Buffer
+      // read() on a stream that is empty and has seen its end emits 'end', and what has ended takes nothing back. Where
+      // nothing else tells the end, it must.
+      while (req.readableLength > 0 || !tellsEnd(req)) {
+        const chunk = req.read() as Buffer | null
+        if (chunk === null) break
         chunks.push(chunk)
         size += chunk.length
         if (size > limit) return settle(tooLarge(limit))
@@ -74,9 +78,13 @@ async function read(req: IncomingMessage, limit: number, patience: number): Prom
   return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size)
 }
 
-/** HTTP/2 requests say `complete` only when they have been read to the end. */
 function isComplete(req: IncomingMessage): boolean {
-  return req.httpVersionMajor === 1 && req.complete
+  return tellsEnd(req) && req.complete
+}
+
+/** HTTP/2 requests say `complete` only when they have been read to the end, and injected ones never. */
+function tellsEnd(req: IncomingMessage): boolean {
+  return req.httpVersionMajor === 1 && typeof req.complete === 'boolean'
 }
 
 function tooLarge(limit: number): BodyError {

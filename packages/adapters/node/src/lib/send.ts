@@ -52,7 +52,7 @@ function drained(res: ServerResponse): Promise<void> {
  * Takes the rest of an unwanted body off the wire. Node does so only for one that nobody began to read; one read in part
  * would block the connection, and a client that sends everything before it reads would wait for ever.
  */
-function discard(req: IncomingMessage): void {
+export function discard(req: IncomingMessage): void {
   if (req.httpVersionMajor > 1 || req.complete || !hasBody(req)) return
   const timer = setTimeout(() => req.destroy(), PATIENCE)
   req.once('end', () => clearTimeout(timer)).once('close', () => clearTimeout(timer))

@@ -105,7 +105,12 @@ class Watch {
     const body = this.#phase === 'open' ? this.#onePiece(chunk, rest[1]) : undefined
     if (body === undefined) return Reflect.apply(this.#native.end, res, rest)
     this.#phase = 'held'
-    this.#hold(body, () => Reflect.apply(this.#native.end, res, rest))
+    // As after any end(): a framework that finds the answer open would take it for unsent.
+    Object.defineProperty(res, 'writableEnded', { value: true, configurable: true })
+    this.#hold(body, () => {
+      Reflect.deleteProperty(res, 'writableEnded')
+      Reflect.apply(this.#native.end, res, rest)
+    })
     return res
   }
 
@@ -144,8 +149,10 @@ class Watch {
 }
 
 /** 'finish' alone does not say so: Node 20 emits it also when the socket dies under an answer, and HTTP/2 at every end. */
-function isComplete(res: ServerResponse): boolean {
+function isComplete(res: ServerResponse & { isLightMyRequest?: boolean }): boolean {
   const { socket, httpVersionMajor } = res.req
+  // Fastify's inject() has no socket to flush: its 'finish' is the end.
+  if (res.isLightMyRequest) return res.writableEnded
   return res.writableFinished && (httpVersionMajor > 1 ? res.writableEnded : !socket.destroyed)
 }
 
