@@ -1,4 +1,5 @@
 export type { App, AppRoute, Reply, Serve, Served } from './lib/adapter-app.ts'
+export type { Wire } from './lib/buyer-wire.ts'
 export { createBuyer, type Buyer, type Exchange, type Got, type Raw } from './lib/buyer.ts'
 export { verifies } from './lib/cite.ts'
 export {

@@ -75,7 +75,7 @@ class HonoIncoming implements Incoming {
 
   constructor(c: Context) {
     const { method, url, headers } = c.req.raw
-    const { transport, remote } = peerOf(c.env as Beside | undefined)
+    const { transport, remote } = peerOf(c.env as Beside | undefined, c.req.raw)
     this.method = method
     // What came over the wire, where it shows: `url` was normalised, and app.mount() cuts its prefix off.
     this.target = (c.env as Beside | undefined)?.incoming?.url ?? targetOf(url)

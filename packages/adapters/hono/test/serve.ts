@@ -17,7 +17,7 @@ export function mount({ routes, onError }: App): Hono {
     const router = new Hono()
     const at = tree ? `${path}/*` : path
     if (parseFirst)
-      router.use(async (c, next) => {
+      router.use(at, async (c, next) => {
         await c.req.text()
         await next()
       })

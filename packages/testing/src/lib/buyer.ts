@@ -1,4 +1,5 @@
 import { request, type ClientRequest, type IncomingMessage } from 'node:http'
+import { openWire, toGot, type Wire } from './buyer-wire.ts'
 
 /** A request as it goes onto the socket: nothing is normalised, merged or added but `Host` and the framing of the body. */
 export interface Raw {
@@ -9,7 +10,7 @@ export interface Raw {
   headers?: readonly (readonly [name: string, value: string])[]
   body?: string | Uint8Array
   /** Sends the body in these pieces, with chunked transfer coding. May be endless: sending stops when the answer comes. */
-  chunks?: Iterable<string | Uint8Array>
+  chunks?: Iterable<string | Uint8Array> | AsyncIterable<string | Uint8Array>
 }
 
 /** An answer as it came over the socket. */
@@ -48,6 +49,8 @@ export interface Exchange {
 export interface Buyer {
   send(raw: Raw): Promise<Got>
   open(raw: Raw): Exchange
+  /** Opens a connection to write and read on by hand. */
+  connect(): Promise<Wire>
   /** Everything that was answered so far. */
   readonly seen: readonly { raw: Raw; got: Got }[]
 }
@@ -83,7 +86,10 @@ export function createBuyer(url: string): Buyer {
     return exchange(outgoing, raw, (got) => seen.push({ raw, got }))
   }
 
-  return { seen, open, send: (raw) => open(raw).rest() }
+  const connect = (): Promise<Wire> =>
+    openWire(hostname.replace(/^\[|\]$/g, ''), Number(port || 80), (raw, got) => seen.push({ raw, got }))
+
+  return { seen, open, connect, send: (raw) => open(raw).rest() }
 }
 
 function exchange(outgoing: ClientRequest, raw: Raw, record: (got: Got) => void): Exchange {
@@ -110,7 +116,7 @@ function exchange(outgoing: ClientRequest, raw: Raw, record: (got: Got) => void)
         })
         incoming.on('error', () => {})
         incoming.once('close', () => {
-          const got = toGot(incoming, Buffer.concat(collected), pieces)
+          const got = gotOf(incoming, Buffer.concat(collected), pieces)
           record(got)
           resolve(got)
         })
@@ -147,14 +153,14 @@ function exchange(outgoing: ClientRequest, raw: Raw, record: (got: Got) => void)
 /** Writes piece by piece, at the pace of the socket, until the answer has come. */
 async function feed(
   outgoing: ClientRequest,
-  chunks: Iterable<string | Uint8Array>,
+  chunks: NonNullable<Raw['chunks']>,
   count: (bytes: number) => void,
   head: Promise<unknown>,
 ): Promise<void> {
   let answered = false
   const stop = (): void => void (answered = true)
   const answer = head.then(stop, stop)
-  for (const chunk of chunks) {
+  for await (const chunk of chunks) {
     if (answered || outgoing.destroyed) break
     count(chunk.length)
     if (outgoing.write(chunk)) await new Promise((resolve) => setImmediate(resolve))
@@ -163,23 +169,10 @@ async function feed(
   if (!outgoing.destroyed) outgoing.end()
 }
 
-function toGot(incoming: IncomingMessage, bytes: Uint8Array, pieces: Got['pieces']): Got {
+function gotOf(incoming: IncomingMessage, bytes: Uint8Array, pieces: Got['pieces']): Got {
   const headers: [string, string][] = []
   for (let at = 0; at < incoming.rawHeaders.length; at += 2) {
     headers.push([incoming.rawHeaders[at]!, incoming.rawHeaders[at + 1]!])
   }
-  const all = (name: string): string[] =>
-    headers.filter(([own]) => own.toLowerCase() === name.toLowerCase()).map(([, value]) => value)
-  const text = new TextDecoder().decode(bytes)
-  return {
-    status: incoming.statusCode ?? 0,
-    headers,
-    get: (name) => (all(name).length > 0 ? all(name).join(', ') : null),
-    all,
-    bytes,
-    text,
-    json: () => JSON.parse(text),
-    pieces,
-    complete: incoming.complete,
-  }
+  return toGot({ status: incoming.statusCode ?? 0, headers, bytes, pieces, complete: incoming.complete })
 }

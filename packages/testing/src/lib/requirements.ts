@@ -110,7 +110,7 @@ export const requirements: readonly Requirement[] = [
   { id: 'CORE-084', level: 'MUST', who: 'method-spec', section: 'Methods, intents, several offers', text: 'A method identifier consists of a-z only (no digits, no hyphen).' },
   { id: 'CORE-085', level: 'MUST', who: 'method-spec', section: 'Methods, intents, several offers', text: 'Every method is registered and points to a document with its request and payload schemas.', status: 'not-observable', reason: 'a rule for the authors of method documents' },
   { id: 'CORE-086', level: 'MUST', who: 'method-spec', section: 'Methods, intents, several offers', text: 'An intent document defines meaning, request fields, payload rules, verification and settlement, and registers the intent.', status: 'not-observable', reason: 'a rule for the authors of intent documents' },
-  { id: 'CORE-087', level: 'MAY', who: 'server', section: 'Methods, intents, several offers', text: 'Offer several intents by sending several challenges.' },
+  { id: 'CORE-087', level: 'MAY', who: 'server', section: 'Methods, intents, several offers', text: 'Offer several intents by sending several challenges.', status: 'not-observable', reason: 'one intent, charge, is built so far' },
   { id: 'CORE-088', level: 'SHOULD', who: 'client', section: 'Methods, intents, several offers', text: 'A challenge with an unknown intent counts as unsupported (not as an error of the whole response).' },
   { id: 'CORE-089', level: 'MAY', who: 'client', section: 'Accept-Payment', text: 'Announce supported method/intent pairs in `Accept-Payment`.' },
   { id: 'CORE-090', level: 'MUST', who: 'both', section: 'Accept-Payment', text: 'No q means 1; q=0 means unacceptable.' },

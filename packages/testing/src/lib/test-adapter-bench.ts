@@ -13,6 +13,7 @@ import { createGates, memoryStore, type Gate, type MppOptions, type PriceTerms }
 import { expect } from 'vitest'
 import type { App, AppRoute, Reply, Serve } from './adapter-app.ts'
 import { createBuyer, type Buyer, type Exchange, type Got, type Raw } from './buyer.ts'
+import type { Wire } from './buyer-wire.ts'
 import { verifies } from './cite.ts'
 import { createToyFaults, type ToyFaults } from './toy-faults.ts'
 import { createToyLedger, type ToyLedger } from './toy-ledger.ts'
@@ -27,6 +28,8 @@ export interface AdapterOptions {
   store?: () => Promise<Store>
   /** By key of the question: why this framework cannot meet it. Such questions run as expected failures. */
   expectedFailures?: Readonly<Record<string, string>>
+  /** The gates' public origin, for a runtime that shows no socket. */
+  origin?: string
 }
 
 /** Registers one question. `key` names it for `expectedFailures`. */
@@ -84,6 +87,7 @@ export interface Bench {
   buyer: () => Buyer
   send: (raw: Raw) => Promise<Got>
   open: (raw: Raw) => Exchange
+  connect: () => Promise<Wire>
   /** Asks without a credential, expects 402, and gives the challenges. */
   quote: (raw: Raw | Asked) => Promise<Challenge[]>
   /** Pays a challenge on the rail under test. */
@@ -108,7 +112,7 @@ export interface RouteOptions extends Partial<Omit<AppRoute, 'path' | 'reply' | 
 /** Makes the app, its buyer and everything behind it; nothing runs before `start`. */
 export function createBench(options: AdapterOptions): Bench {
   const { rail, expectedFailures = {} } = options
-  const unasked = new Set(Object.keys(expectedFailures))
+  const asked = new Set<string>()
   const routes: AppRoute[] = []
   const made: BenchGates[] = []
   const errors: unknown[] = []
@@ -128,6 +132,7 @@ export function createBench(options: AdapterOptions): Bench {
       methods: [rail?.method ?? toy],
       store,
       onError,
+      ...(options.origin !== undefined && { origin: options.origin }),
       ...changes,
     }) as BenchGates
     made.push(own)
@@ -149,7 +154,8 @@ export function createBench(options: AdapterOptions): Bench {
     reports,
 
     ask(key, ids, title, body, timeout) {
-      unasked.delete(key)
+      if (asked.has(key)) throw new Error(`two questions are called ${key}`)
+      asked.add(key)
       const fails = expectedFailures[key]
       verifies(ids, `${title} [${key}]`, body, { fails, ...(timeout !== undefined && { timeout }) })
     },
@@ -176,6 +182,7 @@ export function createBench(options: AdapterOptions): Bench {
     },
     send: (raw) => bench.buyer().send(raw),
     open: (raw) => bench.buyer().open(raw),
+    connect: () => bench.buyer().connect(),
 
     async quote(raw) {
       const got = await bench.send(rawOf(raw))
@@ -200,7 +207,8 @@ export function createBench(options: AdapterOptions): Bench {
     },
 
     async start(serve) {
-      if (unasked.size > 0) throw new Error(`expectedFailures names no question: ${[...unasked].join(', ')}`)
+      const unasked = Object.keys(expectedFailures).filter((key) => !asked.has(key))
+      if (unasked.length > 0) throw new Error(`expectedFailures names no question: ${unasked.join(', ')}`)
       await ledger.fund('alice', 1_000_000_000n)
       store.use((await options.store?.()) ?? memoryStore())
       const app: App = { routes, onError: (error) => void errors.push(error) }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { gzipSync } from 'node:zlib'
 import { expect } from 'vitest'
 import type { Raw } from './buyer.ts'
 import { expectPaid, expectRefusal, withCredential, type Bench } from './test-adapter-bench.ts'
@@ -35,10 +36,113 @@ export function bodyQuestions(bench: Bench): void {
     async () => {
       for (const body of ['{"hello": "world"}', ' ', 'é\n'.repeat(1000)]) {
         const [challenge] = await quote(json(echo.target, body))
-        expect(challenge!.digest).toBe(`sha-256=:${createHash('sha256').update(body).digest('base64')}:`)
+        expect(challenge!.digest).toBe(digestOf(body))
       }
       const [withPut] = await quote({ ...json(put.target, '{}'), method: 'PUT' })
       expect(withPut!.digest).toMatch(/^sha-256=:/)
+    },
+  )
+
+  const types = [
+    undefined,
+    'application/json',
+    'application/json; charset=utf-8',
+    'application/x-www-form-urlencoded',
+    'multipart/form-data; boundary=x',
+    'text/plain',
+    'text/event-stream',
+    'application/octet-stream',
+    'application/xml',
+    'image/png',
+    'x/y',
+    'nonsense',
+  ]
+  ask(
+    'content-types',
+    ['CORE-046', 'CORE-064', 'CORE-065', 'CORE-066'],
+    'a body is bound byte for byte, of whatever type, in chunks or not, valid or not',
+    async () => {
+      for (const type of types) {
+        for (const body of [
+          '{"not json',
+          'a=1&b=2',
+          '--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x--\r\n',
+        ]) {
+          const headers: [string, string][] = type === undefined ? [] : [['Content-Type', type]]
+          const raw = { target: echo.target, method: 'POST', headers }
+          for (const sent of [
+            { ...raw, body },
+            { ...raw, chunks: [body.slice(0, 3), body.slice(3)] },
+          ]) {
+            const [challenge] = await quote(sent)
+            expect([type, challenge!.digest]).toEqual([type, digestOf(body)])
+          }
+          const paid = await credential({ ...raw, body })
+          const starts = echo.starts
+          for (const other of [
+            { ...raw, body: `${body} ` },
+            { ...raw, chunks: [body, ' '] },
+          ])
+            expectRefusal(await send(withCredential(other, paid)), 'verification-failed', 'invalid-challenge')
+          expect([type, echo.starts]).toEqual([type, starts])
+        }
+      }
+    },
+  )
+
+  ask(
+    'binary-body',
+    ['CORE-046', 'CORE-064'],
+    'bytes that are no text, and bytes that are packed, are bound as they were sent',
+    async () => {
+      const bytes = new Uint8Array(4096).map((_, index) => (index * 7) % 256)
+      const gzip: [string, string][] = [['Content-Encoding', 'gzip']]
+      for (const [body, headers] of [
+        [bytes, []],
+        [gzipSync('{"packed":true}'), gzip],
+      ] as [Uint8Array, [string, string][]][]) {
+        const raw = {
+          target: put.target,
+          method: 'PUT',
+          headers: [['Content-Type', 'application/octet-stream'] as [string, string], ...headers],
+        }
+        const [challenge] = await quote({ ...raw, body })
+        expect(challenge!.digest).toBe(digestOf(body))
+        const other = Uint8Array.from(body)
+        other[other.length - 1]! ^= 1
+        const paid = await bench.sign(challenge!)
+        expectRefusal(await send(withCredential({ ...raw, body: other }, paid)), 'verification-failed')
+        expectPaid(await send(withCredential({ ...raw, body }, paid)))
+      }
+    },
+  )
+
+  const erased = route('/body/erased', { kind: 'echo' }, { verb: 'delete' })
+  ask(
+    'other-verbs',
+    ['CORE-046', 'CORE-064', 'CORE-065'],
+    'a body is bound under every method that carries one',
+    async () => {
+      for (const [target, method] of [
+        [put.target, 'PUT'],
+        [erased.target, 'DELETE'],
+      ] as const) {
+        const raw = { target, method, headers: [['Content-Type', 'text/plain']] as [string, string][] }
+        const paid = await credential({ ...raw, body: 'this one' })
+        expectRefusal(await send(withCredential({ ...raw, body: 'another' }, paid)), 'verification-failed')
+        const got = await send(withCredential({ ...raw, body: 'this one' }, paid))
+        expectPaid(got)
+        expect(got.json()).toEqual({ body: 'this one' })
+      }
+      // GET with a body is rare, but it must not be a way past the binding.
+      const raw = {
+        target: read.target,
+        body: 'a body',
+        headers: [['Content-Type', 'text/plain']] as [string, string][],
+      }
+      const [plain] = await quote(read)
+      const got = await send(withCredential(raw, await bench.sign(plain!)))
+      expect([200, 400, 402]).toContain(got.status)
     },
   )
 
@@ -107,7 +211,7 @@ export function bodyQuestions(bench: Bench): void {
 
   ask(
     'unbound-body',
-    ['CORE-014'],
+    [],
     'a route that does not bind the body takes any, and lets the handler read it',
     async () => {
       const [challenge] = await quote(json(loose.target, '{"a":1}'))
@@ -128,6 +232,7 @@ export function bodyQuestions(bench: Bench): void {
   })
 
   ask('huge-body', ['CORE-139'], 'nobody can make the server hold a huge unpaid body', async () => {
+    const before = [store.written.length, echo.starts]
     const refused = await send(json(echo.target, 'x'.repeat(5_000_000))).then(
       (got) => got.status,
       () => 'cut off',
@@ -140,6 +245,7 @@ export function bodyQuestions(bench: Bench): void {
     expect(exchange.sent()).toBeLessThan(32 << 20)
     exchange.reset()
     expect((await send(read)).status).toBe(402)
+    expect([store.written.length, echo.starts]).toEqual(before)
   })
 
   ask(
@@ -162,6 +268,10 @@ export function bodyQuestions(bench: Bench): void {
       expect(parsed.starts).toBe(0)
     },
   )
+}
+
+function digestOf(body: string | Uint8Array): string {
+  return `sha-256=:${createHash('sha256').update(body).digest('base64')}:`
 }
 
 function* endless(): Generator<string> {

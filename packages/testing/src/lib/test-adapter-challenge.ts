@@ -48,7 +48,7 @@ export function challengeQuestions(bench: Bench): void {
 
   ask(
     'challenge-syntax',
-    ['CORE-021', 'CORE-026', 'CORE-029', 'CORE-032', 'CORE-116', 'CORE-117'],
+    ['CORE-021', 'CORE-025', 'CORE-026', 'CORE-029', 'CORE-032', 'CORE-116', 'CORE-117'],
     'the field is exactly what RFC 9110 allows, on one line',
     async () => {
       for (const asked of [content, withMeta, brief]) {
@@ -57,13 +57,17 @@ export function challengeQuestions(bench: Bench): void {
         expect(line).toMatch(LINE)
         expect(line).toContain('realm="')
         expect(line).not.toMatch(/\s=|=\s|,\s*,/)
+        const names = [...line!.matchAll(/(?<=Payment |, ?)([A-Za-z0-9_-]+)=/g)].map(([, name]) => name!)
+        expect(names.length).toBeGreaterThan(5)
+        expect(new Set(names).size).toBe(names.length)
+        expect(names).toEqual(names.map((name) => name.toLowerCase()))
       }
     },
   )
 
   ask(
     'challenge-values',
-    ['CORE-039', 'CORE-041', 'CORE-042', 'CORE-122'],
+    ['CORE-039', 'CORE-041', 'CORE-042', 'CORE-084', 'CORE-122'],
     'method, intent and realm are plain',
     async () => {
       const [challenge] = await quote(content)
@@ -106,7 +110,7 @@ export function challengeQuestions(bench: Bench): void {
 
   ask(
     'challenge-expires',
-    ['CORE-049', 'CORE-050', 'CORE-027'],
+    ['CORE-049', 'CORE-050'],
     'it says until when, and means the lifetime of the price',
     async () => {
       const [challenge] = await quote(brief)
@@ -210,8 +214,8 @@ function acceptPaymentQuestions({ ask, gates, toy, ledger, route, send }: Bench)
     { with: gates({ methods: [toy, coin, shell] }) },
   )
 
-  async function offers(accept?: string): Promise<string[]> {
-    const headers = accept === undefined ? [] : [['Accept-Payment', accept] as const]
+  async function offers(...lines: string[]): Promise<string[]> {
+    const headers = lines.map((line) => ['Accept-Payment', line] as const)
     const got = await send({ target: offered.target, headers })
     expect(got.status).toBe(402)
     return challengesOf(got).map(({ method }) => method)
@@ -219,7 +223,7 @@ function acceptPaymentQuestions({ ask, gates, toy, ledger, route, send }: Bench)
 
   ask(
     'offers',
-    ['CORE-087', 'CORE-097', 'CORE-161'],
+    ['CORE-097', 'CORE-161'],
     'all rails are offered, each with its own id, of one quote',
     async () => {
       const challenges = challengesOf(await send(offered))
@@ -252,6 +256,7 @@ function acceptPaymentQuestions({ ask, gates, toy, ledger, route, send }: Bench)
       expect(await offers('*/*, toy/charge;q=0')).toEqual(['coin', 'shell'])
       expect(await offers('*/*;q=0.1, coin/*;q=0.8, shell/charge;Q=0')).toEqual(['coin', 'toy'])
       expect(await offers('*/charge;q=0.2, toy/*;q=0.1')).toEqual(expect.arrayContaining(['coin', 'shell']))
+      expect(await offers('shell/charge;q=0.4', 'coin/charge', 'x/y')).toEqual(['coin', 'shell'])
     },
   )
 

@@ -12,7 +12,7 @@ import {
 
 /** Methods without content, CORS, the other credential header, proxies. */
 export function headerQuestions(bench: Bench): void {
-  const { alice, ask, credential, gates, quote, route, send, store, toy } = bench
+  const { alice, ask, credential, gates, insist, quote, route, send, store, toy } = bench
   const content = route('/headers/content', { kind: 'text', body: 'content' })
   const any = route('/headers/any', { kind: 'text', body: 'content' }, { verb: 'all' })
 
@@ -89,6 +89,58 @@ export function headerQuestions(bench: Bench): void {
       }
     }
   })
+
+  const listed = route(
+    '/headers/listed',
+    { kind: 'text', body: 'content' },
+    {
+      verb: 'all',
+      with: gates({ methods: [toy], cors: ['https://shop.example'], header: 'Payment-Authorization' }),
+      price: { amount: (request) => (request.header('x-tier') === 'gold' ? '1' : '5') },
+    },
+  )
+  ask(
+    'cors-list',
+    ['CORE-139', 'CORE-154'],
+    'with a list of origins only these may, whatever is answered; and caches are told all that it depends on',
+    async () => {
+      const from = (origin: string): Raw => ({ target: listed.target, headers: [['Origin', origin]] })
+      const shop = from('https://shop.example')
+      const [challenge] = await quote(shop)
+      const paid = await alice.pay(challenge!)
+      const asked = await send(shop)
+      for (const name of ['origin', 'payment-authorization', 'x-tier'])
+        expect(asked.get('vary')?.toLowerCase().split(/, */)).toContain(name)
+      const two = withCredential(
+        withCredential(shop, paid, 'Payment-Authorization'),
+        paid,
+        'Payment-Authorization',
+      )
+      for (const [raw, status] of [
+        [shop, 402],
+        [two, 400],
+        [withCredential(shop, paid, 'Payment-Authorization'), 200],
+        [withCredential(shop, paid, 'Payment-Authorization'), 402],
+      ] as const) {
+        const got = await (status === 402 ? insist(raw) : send(raw))
+        expect([
+          got.status,
+          got.all('access-control-allow-origin'),
+          got.get('access-control-allow-credentials'),
+        ]).toEqual([status, ['https://shop.example'], 'true'])
+      }
+      for (const raw of [
+        from('https://other.example'),
+        { ...from('https://other.example'), method: 'OPTIONS' },
+      ]) {
+        const got = await send(raw)
+        expect([got.get('access-control-allow-origin'), got.get('access-control-allow-headers')]).toEqual([
+          null,
+          null,
+        ])
+      }
+    },
+  )
 
   const other = route(
     '/headers/other',

@@ -100,6 +100,48 @@ export function onceQuestions(bench: Bench): void {
     },
   )
 
+  ask(
+    'many-proofs',
+    ['CHG-024', 'CHG-036', 'CORE-143', 'CORE-144'],
+    'fifty different proofs for one quote at once: one settlement, one start, one 2xx',
+    async () => {
+      const [challenge] = await quote(onToy)
+      const proofs = await Promise.all(Array.from({ length: 50 }, () => bench.alice.pay(challenge!)))
+      expect(new Set(proofs).size).toBe(50)
+      const before = [onToy.starts, toy.calls.settle, (await ledger.transfers()).length] as const
+      onToy.onStart = () => pause(50)
+      const all = await Promise.all(proofs.map((paid) => send(withCredential(onToy, paid))))
+      onToy.onStart = undefined
+      expect(all.filter(({ status }) => status === 200)).toHaveLength(1)
+      expect(all.filter(({ status }) => ![200, 402, 409].includes(status))).toEqual([])
+      const later = await Promise.all(proofs.map((paid) => insist(withCredential(onToy, paid))))
+      expect(later.filter(({ status }) => ![402, 409].includes(status))).toEqual([])
+      expect([onToy.starts, toy.calls.settle, (await ledger.transfers()).length]).toEqual(
+        before.map((count) => count + 1),
+      )
+    },
+  )
+
+  const own = route('/once/own', { kind: 'payment' }, { with: toyGates })
+  ask(
+    'not-mixed-up',
+    ['CORE-059', 'CORE-143'],
+    'twenty payments at once: each handler sees its own, and each buyer gets the receipt for it',
+    async () => {
+      const paid = await Promise.all(Array.from({ length: 20 }, () => credential(own)))
+      own.onStart = () => pause(30)
+      const all = await Promise.all(paid.map((one) => send(withCredential(own, one))))
+      own.onStart = undefined
+      for (const [at, got] of all.entries()) {
+        const { challenge } = untoken(paid[at]!)
+        const receipt = expectPaid(got)
+        expect([receipt.challengeId, got.json().reference]).toEqual([challenge.id, receipt.reference])
+        expect(Buffer.from(challenge.opaque!, 'base64url').toString()).toContain(got.json().id)
+      }
+      expect(new Set(all.map((got) => got.json().id)).size).toBe(20)
+    },
+  )
+
   const instances = [bench.gates({ methods: [toy] }), bench.gates({ methods: [toy] })].map((own) =>
     own.charge({ amount: '1' }),
   )

@@ -80,7 +80,7 @@ export function priceQuestions({
       price: {
         amount({ target }): string | Answer {
           const status = Number(target.split('?')[1] ?? 0)
-          return status === 0 ? '1' : { status, headers: [['x-own', 'yes']], body: `no ${status}` }
+          return status === 0 ? '1' : { status, headers: [['x-own', 'yes']], body: `nö ${status} ✗` }
         },
       },
     },
@@ -92,7 +92,7 @@ export function priceQuestions({
     async () => {
       for (const status of [401, 403, 404, 409, 422]) {
         const got = await send({ target: `${refusing.target}?${status}` })
-        expect([got.status, got.get('x-own'), got.text]).toEqual([status, 'yes', `no ${status}`])
+        expect([got.status, got.get('x-own'), got.text]).toEqual([status, 'yes', `nö ${status} ✗`])
         expect([got.get('www-authenticate'), got.get('payment-receipt')]).toEqual([null, null])
       }
       expect((await send(refusing)).status).toBe(402)
@@ -148,7 +148,12 @@ export function priceQuestions({
       stock = { status: 404, headers: [], body: 'sold out' }
       const moved = (await ledger.transfers()).length
       expect((await send(withCredential(limited, unpaid))).status).toBe(404)
+      stock = null
+      const free = await send(withCredential(limited, unpaid))
+      expect([free.status, free.text, free.get('payment-receipt')]).toEqual([200, 'content', null])
       expect((await ledger.transfers()).length).toBe(moved)
+      stock = '1'
+      expectPaid(await send(withCredential(limited, unpaid)))
     },
   )
 

@@ -49,6 +49,31 @@ const ABSOLUTE = [
   'HTTP://other.example/cheap/../dear/x',
 ]
 
+/** What some runtimes cut off or decode before anyone sees it. */
+const ODD = [
+  '/cheap/a#x',
+  '/cheap/a?x#y',
+  '/dear#/../cheap/x',
+  '/dear/x#/cheap/x',
+  '/cheap/x?/../dear/x',
+  '/cheap/x?a=/dear/x#',
+  '/cheap/\xe9',
+  '/dear/\xff',
+  '/%63heap/x',
+  '/%64ear/x',
+  '/DEAR/x',
+  '/Cheap/x',
+  '/dear%20/x',
+  '/dear;a=b/x',
+  '/dear.json',
+  '/cheap/%',
+  '/cheap/%zz',
+  '/dear/%c0%ae%c0%ae/cheap/x',
+  '/dear/x?',
+  '/dear/?',
+  '/dear/',
+]
+
 /** Targets that are all different, and all harmless. */
 const PLAIN = [
   '/cheap/a',
@@ -177,8 +202,10 @@ export function scopeQuestions(bench: Bench): void {
         decodeRequest((await quote({ target }))[0]!.request).amount
       const prices = { cheap: await amount('/cheap/x'), dear: await amount('/dear/x') }
       expect(prices.cheap).not.toBe(prices.dear)
-      for (const target of [...DOTTED, ...DOUBTFUL, ...ABSOLUTE]) {
+      for (const target of [...DOTTED, ...DOUBTFUL, ...ABSOLUTE, ...ODD]) {
         const asked = await send({ target })
+        if (asked.text === 'dear' || asked.text === 'cheap')
+          wrong.push(`${target}: ${asked.text} for nothing`)
         if (asked.status !== 402) continue
         const [challenge] = challengesOf(asked)
         const got = await send(withCredential({ target }, await bench.sign(challenge!)))

@@ -1,0 +1,169 @@
+import { memoryStore } from '@mppkit/server'
+import { expect } from 'vitest'
+import { headOf } from './buyer-wire.ts'
+import {
+  barrier,
+  expectPaid,
+  expectRefusal,
+  pause,
+  until,
+  withCredential,
+  type Asked,
+  type Bench,
+} from './test-adapter-bench.ts'
+import { toyMethod } from './toy-method.ts'
+import { toyWallet } from './toy-wallet.ts'
+
+/** Buyers who leave before there is a handler to be left, and handlers that never come to an end. */
+export function goneQuestions(bench: Bench): void {
+  const {
+    ask,
+    connect,
+    credential,
+    faults,
+    gates,
+    insist,
+    ledger,
+    open,
+    quote,
+    route,
+    send,
+    store,
+    toy,
+    toyGates,
+  } = bench
+  const echo = route('/gone/echo', { kind: 'echo' }, { with: toyGates, verb: 'post' })
+  ask(
+    'gone-body',
+    ['CORE-139', 'CORE-143'],
+    'a buyer who leaves in the middle of the body has paid nothing and started nothing',
+    async () => {
+      const raw = { target: echo.target, method: 'POST', body: 'g'.repeat(5000) }
+      const paid = await credential(raw)
+      const before = [store.written.length, toy.calls.settle, echo.starts]
+      for (const one of [raw, withCredential(raw, paid)]) {
+        for (const sent of [0, 1, 4999]) {
+          const wire = await connect()
+          wire.write(headOf(one, [['Content-Length', '5000']]) + raw.body.slice(0, sent))
+          await pause(30)
+          wire.reset()
+        }
+        const chunked = await connect()
+        chunked.write(`${headOf(one, [['Transfer-Encoding', 'chunked']])}5\r\nggggg\r\n`)
+        await pause(30)
+        chunked.reset()
+      }
+      await pause(100)
+      expect([store.written.length, toy.calls.settle, echo.starts]).toEqual(before)
+      expectPaid(await send(withCredential(raw, paid)))
+    },
+  )
+
+  const content = route('/gone/content', { kind: 'payment' }, { with: toyGates })
+  for (const step of ['verify', 'settle'] as const) {
+    ask(
+      `gone-${step}`,
+      ['CORE-143', 'CHG-037'],
+      `a buyer who leaves during "${step}" gets the content with the same credential, and pays once`,
+      async () => {
+        const paid = await credential(content)
+        const moved = (await ledger.transfers()).length
+        faults.next(step, 'stall')
+        const stalled = faults.stalled()
+        const exchange = open(withCredential(content, paid))
+        await stalled
+        exchange.reset()
+        await pause(50)
+        faults.release()
+        const got = await insist(withCredential(content, paid))
+        expectPaid(got)
+        expect(got.json().attempt).toBeLessThanOrEqual(2)
+        expect((await ledger.transfers()).length - moved).toBe(1)
+        expectRefusal(await insist(withCredential(content, paid)), 'invalid-challenge')
+      },
+    )
+  }
+
+  let offset = 0
+  const leased = gates({ methods: [toy], store: memoryStore({ now: () => Date.now() + offset }) })
+  const hanging = route('/gone/hanging', { kind: 'payment' }, { with: leased })
+  ask(
+    'never-answers',
+    ['CORE-143', 'CHG-037'],
+    'a handler that never ends keeps the payment only until its lease is over, and can spoil nothing later',
+    async () => {
+      const paid = await credential(hanging)
+      const moved = (await ledger.transfers()).length
+      const never = barrier()
+      hanging.onStart = () => never.opened
+      const exchange = open(withCredential(hanging, paid))
+      await until(() => hanging.starts === 1, 'the handler starts')
+      // Nobody else while it is at work.
+      const copy = await send(withCredential(hanging, paid))
+      expect([copy.status, copy.get('retry-after'), hanging.starts]).toEqual([409, '1', 1])
+      exchange.reset()
+      hanging.onStart = undefined
+      await pause(50)
+      offset += 31_000
+      const got = await insist(withCredential(hanging, paid))
+      expectPaid(got)
+      expect([got.json().attempt, hanging.starts]).toEqual([2, 2])
+      never.open()
+      await pause(50)
+      expectRefusal(await insist(withCredential(hanging, paid)), 'invalid-challenge')
+      expect([hanging.starts, (await ledger.transfers()).length - moved]).toEqual([2, 1])
+    },
+  )
+
+  /** Leaves the handler of a route three times, each time before it answers. */
+  async function leaveThrice(asked: Asked, paid: string): Promise<void> {
+    for (let attempt = 1; attempt <= 3; attempt += 1) {
+      const working = barrier()
+      asked.onStart = () => working.opened
+      // Somebody may still hold it.
+      let exchange = open(withCredential(asked, paid))
+      await until(async () => {
+        if (asked.starts === attempt) return true
+        const status = await Promise.race([exchange.status(), pause(20)])
+        if (status === 409) exchange = open(withCredential(asked, paid))
+        return false
+      }, 'the handler starts')
+      exchange.reset()
+      await pause(30)
+      working.open()
+      await pause(30)
+    }
+    asked.onStart = undefined
+  }
+
+  const left = route('/gone/left', { kind: 'payment' }, { with: toyGates })
+  ask(
+    'gone-thrice',
+    ['CHG-037'],
+    'a buyer who leaves the handler three times has had three starts, and no fourth',
+    async () => {
+      const paid = await credential(left)
+      await leaveThrice(left, paid)
+      const got = await insist(withCredential(left, paid))
+      expect([got.status, got.get('retry-after'), left.starts]).toEqual([409, null, 3])
+    },
+  )
+
+  const refunding = gates({ methods: [toyMethod({ ledger, recipient: 'shop', canRefund: true })] })
+  const unseen = route('/gone/unseen', { kind: 'payment' }, { with: refunding })
+  ask(
+    'gone-refunded',
+    ['CHG-037'],
+    'a buyer who was gone each time before there was an answer gets the money back',
+    async () => {
+      const leaver = toyWallet({ ledger, account: 'leaver' })
+      await ledger.fund('leaver', 100n)
+      const [challenge] = await quote(unseen)
+      const paid = await leaver.pay(challenge!)
+      await leaveThrice(unseen, paid)
+      await until(async () => (await ledger.balance('leaver')) === 100n, 'the money is back')
+      expectRefusal(await insist(withCredential(unseen, paid)))
+      expect(unseen.starts).toBe(3)
+    },
+  )
+}
