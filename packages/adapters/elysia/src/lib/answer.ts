@@ -1,0 +1,117 @@
+import { delivery, type Grant, type Incoming } from '@mppkit/server'
+import type { Context } from 'elysia'
+import { mapResponse } from 'elysia/adapter/web-standard/handler'
+import { besideOf } from './incoming.ts'
+import { inBytes, isFile, isStream, putHeaders, removeHeaders, statusOf, thrownStatus } from './made.ts'
+
+/** Elysia's context while an answer is made; the last two appear with an answer, or an error. */
+export interface Answering {
+  request: Request
+  set: Context['set']
+  response?: unknown
+  error?: unknown
+}
+
+/** An answer that has been paid for, on its way through Elysia. */
+export interface Paid {
+  /** The client went before there was an answer. */
+  readonly gone: boolean
+  /** When an answer, or an error handler's, is about to be mapped: what to send instead, if anything. */
+  mapped(): Promise<Response | undefined>
+  /** When the handler failed, and no error handler has answered so far. */
+  failed(): void
+  /** When Elysia has handed the answer over. */
+  ended(): void
+}
+
+const CHUNKED: [string, string] = ['transfer-encoding', 'chunked']
+
+/** Applies a grant to the answer that Elysia is about to make. */
+export function answer(context: Answering, grant: Grant, incoming: Incoming): Paid {
+  const { error, set } = context
+  // Cookies that are set through `cookie` may yet be signed: what would be kept is not what will be sent.
+  const held = { ...grant, keeps: 0 }
+  const { gone, report, send, told } = delivery(held, incoming, besideOf(context.request))
+  let own: object = set.headers
+  let added: [string, string][] = []
+  let ours: Response | undefined
+  let busy = false
+  let status = 0
+
+  // Elysia reads the headers last of all, with the status: only then is known which are to be added. No hook of a route
+  // sees every answer: not the one that a hook of the app has mapped, nor that to an error, and none with `aot: false`.
+  Object.defineProperty(set, 'headers', {
+    get: () => (!busy && !isOurs() && ('response' in context || hasFailed()) ? dressed() : own),
+    set(next: object) {
+      own = next
+    },
+    enumerable: true,
+    configurable: true,
+  })
+
+  return {
+    gone,
+    async mapped() {
+      const { response } = context
+      const keeps = hasCookies() ? 0 : grant.keeps
+      if (ours || isFile(response) || (hasFailed() && response === undefined)) return
+      if (!(response instanceof Response || (isStream(response) ? !told : keeps > 0))) return
+      held.keeps = keeps
+      ours = await send(await asResponse(response))
+      // Elysia maps it once more, and all that was set has been applied. For errors it does not say so itself.
+      context.response = ours
+      own = Object.create(null) as object
+      set.status = 200
+      return ours
+    },
+    failed() {
+      if (!told) report(thrownStatus(context), 'nothing')
+    },
+    ended() {
+      // A stream that nobody could follow may have been left.
+      if (told || isOurs()) return
+      if (incoming.signal?.aborted) report(499, 'nothing')
+      else report(statusOf(context, hasFailed()), isStream(context.response) ? 'some' : 'all')
+    },
+  }
+
+  function hasFailed(): boolean {
+    return context.error !== error
+  }
+
+  function isOurs(): boolean {
+    return ours !== undefined && context.response === ours
+  }
+
+  function hasCookies(): boolean {
+    return Object.keys(set.cookie ?? {}).length > 0
+  }
+
+  function dressed(): object {
+    // How a stream is sent is for the runtime to say: a client of HTTP/1.0 cannot read it in chunks.
+    removeHeaders(own, [...added, CHUNKED])
+    const now = statusOf(context, hasFailed())
+    if (now !== status) added = grant.headers((status = now))
+    const { response } = context
+    // A response of the Node adapter makes its headers only now, from these.
+    busy = true
+    // In place where it can be: fields that are set beside a Response cost it its second cookie on Node.
+    if (!(response instanceof Response && putHeaders(response.headers, added))) putHeaders(own, added)
+    busy = false
+    return own
+  }
+
+  /** As Elysia would; its cookies are left to it. */
+  async function asResponse(value: unknown): Promise<Response> {
+    const cookie = hasCookies() ? set.cookie : undefined
+    delete set.cookie
+    try {
+      const response = await (mapResponse(value, set, context.request) as Response | Promise<Response>)
+      // It says how the runtime will send a stream, and makes Elysia decode it as text.
+      response.headers.delete('transfer-encoding')
+      return isStream(value) ? new Response(inBytes(response.body), response) : response
+    } finally {
+      if (cookie) set.cookie = cookie
+    }
+  }
+}
