@@ -129,7 +129,7 @@ export function goneQuestions(bench: Bench): void {
         return false
       }, 'the handler starts')
       exchange.reset()
-      await pause(30)
+      await pause(100)
       working.open()
       await pause(30)
     }

@@ -79,7 +79,8 @@ export function priceQuestions({
       ...options,
       price: {
         amount({ target }): string | Answer {
-          const status = Number(target.split('?')[1] ?? 0)
+          // Some frameworks spell it `?401=`.
+          const status = parseInt(target.split('?')[1] ?? '0', 10)
           return status === 0 ? '1' : { status, headers: [['x-own', 'yes']], body: `nö ${status} ✗` }
         },
       },

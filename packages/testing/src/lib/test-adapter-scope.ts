@@ -78,18 +78,12 @@ const ODD = [
 const PLAIN = [
   '/cheap/a',
   '/cheap/A',
-  '/cheap/a/',
   '/cheap/%61',
-  '/cheap/a?',
-  '/cheap/a?x',
-  '/cheap/a?x=',
   '/cheap/a?x=1',
-  '/cheap/a?x=%31',
   '/cheap/a?x=1&y=2',
   '/cheap/a?y=2&x=1',
   '/cheap/a?x=1&x=2',
   '/cheap/a?x=2&x=1',
-  '/cheap/a?x=a+b',
   '/cheap/a?x=a%20b',
   '/cheap/a?u=https%3A%2F%2Fx.example%2F..%2Fy',
   '/cheap/a?u=/../x',
@@ -101,6 +95,19 @@ const PLAIN = [
   '/cheap/.well-known',
   `/cheap/${'x'.repeat(300)}`,
   `/cheap/${'x'.repeat(299)}y`,
+]
+
+/** Spellings that some frameworks make the same, or redirect. */
+const SPELLED = [
+  '/cheap/a',
+  '/cheap/a/',
+  '/cheap/a?',
+  '/cheap/a?x',
+  '/cheap/a?x=',
+  '/cheap/a?x=1',
+  '/cheap/a?x=%31',
+  '/cheap/a?x=a+b',
+  '/cheap/a?x=a%20b',
 ]
 
 /** What a payment is bound to, besides its body: realm, method, path and query. */
@@ -154,26 +161,30 @@ export function scopeQuestions(bench: Bench): void {
     },
   )
 
-  ask(
-    'targets',
-    ['CORE-059', 'CORE-139'],
-    'a credential for one target buys no other, however alike they look',
-    async () => {
-      const wrong: string[] = []
-      const credentials = await Promise.all(PLAIN.map((target) => credential({ target })))
-      const starts = cheap.starts
-      for (const [at, target] of PLAIN.entries()) {
-        for (const other of [(at + 1) % PLAIN.length, (at + PLAIN.length - 1) % PLAIN.length]) {
-          const got = await send(withCredential({ target }, credentials[other]!))
-          if (got.status !== 402) wrong.push(`${PLAIN[other]} bought ${target}: ${got.status}`)
+  for (const [key, what, targets] of [
+    ['targets', 'target', PLAIN],
+    ['spellings', 'spelling of a target', SPELLED],
+  ] as const)
+    ask(
+      key,
+      ['CORE-059', 'CORE-139'],
+      `a credential for one ${what} buys no other, however alike they look`,
+      async () => {
+        const wrong: string[] = []
+        const credentials = await Promise.all(targets.map((target) => credential({ target })))
+        const starts = cheap.starts
+        for (const [at, target] of targets.entries()) {
+          for (const other of [(at + 1) % targets.length, (at + targets.length - 1) % targets.length]) {
+            const got = await send(withCredential({ target }, credentials[other]!))
+            if (got.status !== 402) wrong.push(`${targets[other]} bought ${target}: ${got.status}`)
+          }
         }
-      }
-      expect(wrong).toEqual([])
-      expect(cheap.starts).toBe(starts)
-      for (const [at, target] of PLAIN.entries())
-        expectPaid(await send(withCredential({ target }, credentials[at]!)))
-    },
-  )
+        expect(wrong).toEqual([])
+        expect(cheap.starts).toBe(starts)
+        for (const [at, target] of targets.entries())
+          expectPaid(await send(withCredential({ target }, credentials[at]!)))
+      },
+    )
 
   const refused: [key: string, what: string, targets: string[]][] = [
     ['dotted-targets', 'with dot segments or backslashes', DOTTED],
@@ -185,7 +196,8 @@ export function scopeQuestions(bench: Bench): void {
       const wrong: string[] = []
       for (const target of targets) {
         const got = await send({ target })
-        if (got.status !== 400 && got.status !== 404) wrong.push(`${target}: ${got.status}`)
+        // Or a redirect of the framework itself, to a plain target.
+        if (![400, 404, 308].includes(got.status)) wrong.push(`${target}: ${got.status}`)
         if (got.get('www-authenticate') !== null) wrong.push(`${target} has a price`)
       }
       expect(wrong).toEqual([])

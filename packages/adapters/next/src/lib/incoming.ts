@@ -42,9 +42,21 @@ export class NextIncoming implements Incoming {
   }
 
   body(limit: number): Promise<Uint8Array> {
-    return (this.bytes ??= readBody(this.#request, limit))
+    return (this.bytes ??= readBody(this.#request, limit).catch((error: unknown) => {
+      drain(this.#request.body)
+      throw error
+    }))
   }
 }
+
+/** Takes the rest of a body off the wire that was read in part: nobody else does, and the connection would wait for ever. */
+function drain(body: ReadableStream | null): void {
+  if (body && !body.locked)
+    body.pipeTo(new WritableStream(), { signal: AbortSignal.timeout(PATIENCE) }).catch(() => undefined)
+}
+
+/** Milliseconds. */
+const PATIENCE = 10_000
 
 /** Only a request that is forced to be static shows no header and takes none. */
 function isBlank(headers: Headers): boolean {
