@@ -20,9 +20,9 @@ export interface FloorOptions {
   intent: string
   /** base64url of canonical JSON. */
   request: string
+  /** Seconds for which a challenge is good; 300 if absent. */
+  lifetime?: number
 }
-
-const LIFETIME = 300
 
 /** The body of every 402. */
 export const PROBLEM = JSON.stringify({
@@ -35,7 +35,7 @@ export const PROBLEM = JSON.stringify({
 /** The fixed fields of every 402. */
 export const FIXED = { 'cache-control': 'no-store', 'content-type': 'application/problem+json' }
 
-export function createFloor({ secret, realm, method, intent, request }: FloorOptions): Floor {
+export function createFloor({ secret, realm, method, intent, request, lifetime = 300 }: FloorOptions): Floor {
   const key = createSecretKey(secret, 'utf8')
   const slots = `${realm}|${method}|${intent}|${request}|`
   const tail = `realm="${realm}", method="${method}", intent="${intent}", request="${request}"`
@@ -60,7 +60,7 @@ export function createFloor({ secret, realm, method, intent, request }: FloorOpt
     const now = Math.floor(Date.now() / 1000)
     if (now !== second) {
       second = now
-      expires = `${new Date((now + LIFETIME) * 1000).toISOString().slice(0, 19)}Z`
+      expires = `${new Date((now + lifetime) * 1000).toISOString().slice(0, 19)}Z`
     }
     const opaque = encode(`{"n":"${nonce}","s":${JSON.stringify(scope)}}`)
     return `Payment id="${idOf(expires, '', opaque)}", ${tail}, expires="${expires}", opaque="${opaque}"`

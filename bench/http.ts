@@ -1,11 +1,57 @@
-import { check, inTurn, quotient, Samples, start, type Spread } from './lib/measure.ts'
+import { check, inTurn, quotient, Samples, start, type Child, type Spread } from './lib/measure.ts'
 import type { Load, Progress, Question as LoadQuestion } from './lib/http-load.ts'
-import type { Framework, Peer, Question as ServerQuestion } from './lib/http-server.ts'
-import type { Row } from './lib/table.ts'
+import type { Framework, Question as ServerQuestion } from './lib/http-server.ts'
+import { build } from './lib/servers/next/build.ts'
+import type { Peer, Served } from './lib/servers/peer.ts'
+import type { Row, Target, Verdict } from './lib/table.ts'
 
-const PEERS: readonly Peer[] = ['bare', 'floor', 'ours', 'mppx']
+type Kind = '402' | 'paid'
+
+interface Subject {
+  title: string
+  peers: readonly Peer[]
+  rounds: number
+  /** What is wanted: how many times mppx, and which share of the bare framework. */
+  wanted: Partial<Record<Kind, { mppx?: number; bare?: number }>>
+}
+
+const ALL: readonly Peer[] = ['bare', 'floor', 'ours', 'mppx']
+const REAL: readonly Peer[] = ['bare', 'ours', 'mppx']
+
+const SUBJECTS: Record<Framework, Subject> = {
+  hono: {
+    title: 'Hono',
+    peers: ALL,
+    rounds: 4,
+    wanted: { '402': { mppx: 4, bare: 0.5 }, paid: { mppx: 8 } },
+  },
+  express: {
+    title: 'Express',
+    peers: ALL,
+    rounds: 4,
+    wanted: { '402': { mppx: 2.5 }, paid: { mppx: 2.5 } },
+  },
+  fastify: {
+    title: 'Fastify',
+    peers: ALL,
+    rounds: 4,
+    wanted: { '402': { mppx: 4, bare: 0.5 }, paid: { mppx: 5 } },
+  },
+  elysia: {
+    title: 'Elysia',
+    peers: ALL,
+    rounds: 4,
+    wanted: { '402': { mppx: 4, bare: 0.5 }, paid: { mppx: 5 } },
+  },
+  'elysia-bun': { title: 'Elysia on Bun', peers: REAL, rounds: 3, wanted: {} },
+  next: { title: 'Next', peers: REAL, rounds: 3, wanted: { '402': { bare: 0.85 } } },
+}
+
+/** What `--framework` may name. */
+export const FRAMEWORKS = Object.keys(SUBJECTS) as Framework[]
+
 /** As many as each can take in a few seconds. */
-const CREDENTIALS: Record<Peer, number> = { bare: 0, floor: 60_000, ours: 45_000, mppx: 10_000 }
+const CREDENTIALS: Record<Peer, number> = { bare: 0, floor: 60_000, ours: 45_000, mppx: 15_000 }
 const SERVER_CORE = 0
 const LOAD_CORE = 1
 
@@ -21,96 +67,102 @@ interface Sample {
   share: number
 }
 
+interface Options {
+  quick: boolean
+  /** All, if absent. */
+  frameworks?: readonly Framework[]
+}
+
 /** Requests per second, and CPU of the server per request, behind a real socket. */
-export async function http({ quick }: { quick: boolean }): Promise<Row[]> {
-  const rounds = quick ? 1 : 5
+export async function http({ quick, frameworks = FRAMEWORKS }: Options): Promise<Row[]> {
+  if (frameworks.includes('next')) build()
+  const rounds = quick ? 1 : Math.max(...frameworks.map((framework) => SUBJECTS[framework].rounds))
   const samples = new Samples()
+  const generator = start(new URL('lib/http-load.ts', import.meta.url), { core: LOAD_CORE })
   let short = 0
-  for (let round = 0; round < rounds; round++) {
-    for (const framework of ['hono', 'express'] as const) {
-      for (const peer of inTurn(PEERS, round)) {
-        for (const kind of ['402', 'paid'] as const) {
-          if (peer === 'bare' && kind === 'paid') continue
-          const { rate, cpu, share } = await sample(framework, peer, kind, quick)
-          if (share < ENOUGH) short++
-          samples.add(`${framework} ${kind} ${peer} rate`, rate)
-          samples.add(`${framework} ${kind} ${peer} cpu`, cpu)
+  try {
+    for (let round = 0; round < rounds; round++) {
+      for (const framework of frameworks.filter((name) => round < SUBJECTS[name].rounds)) {
+        for (const peer of inTurn(SUBJECTS[framework].peers, round)) {
+          for (const kind of ['402', 'paid'] as const) {
+            if (peer === 'bare' && kind === 'paid') continue
+            const { rate, cpu, share } = await sample(generator, framework, peer, kind, quick)
+            if (share < ENOUGH) short++
+            samples.add(`${framework} ${kind} ${peer} rate`, rate)
+            samples.add(`${framework} ${kind} ${peer} cpu`, cpu)
+          }
         }
       }
     }
+  } finally {
+    await generator.end()
   }
   if (short > 0 && !quick)
     console.error(
       `http: in ${short} samples the server did not get its core; CPU per request tells more than the rate.`,
     )
-  return (['hono', 'express'] as const).flatMap((framework) =>
+  return frameworks.flatMap((framework) =>
     (['402', 'paid'] as const).flatMap((kind) => rowsOf(framework, kind, (name) => samples.spread(name))),
   )
 }
 
-function rowsOf(framework: Framework, kind: '402' | 'paid', read: (name: string) => Spread): Row[] {
-  const title = `${framework === 'hono' ? 'Hono' : 'Express'} ${kind}`
-  const cellsOf = (measure: 'rate' | 'cpu'): Record<Peer, Spread> => ({
-    ours: read(`${framework} ${kind} ours ${measure}`),
-    mppx: read(`${framework} ${kind} mppx ${measure}`),
-    floor: read(`${framework} ${kind} floor ${measure}`),
-    bare: read(`${framework} 402 bare ${measure}`),
-  })
-  const rate = cellsOf('rate')
-  const cpu = cellsOf('cpu')
-  const wanted = framework === 'express' ? 2.5 : kind === '402' ? 4 : 8
-  const share = framework === 'hono' && kind === '402' ? { target: { least: 0.5 } } : {}
-  return [
-    {
-      bench: 'http',
-      what: `${title}, requests per second`,
-      unit: '/s',
-      cells: rate,
-      verdicts: [
-        { of: 'ours / mppx', ratio: quotient(rate.ours, rate.mppx), target: { least: wanted } },
-        { of: 'floor / mppx', ratio: quotient(rate.floor, rate.mppx) },
-        { of: 'ours / bare', ratio: quotient(rate.ours, rate.bare), ...share },
-      ],
-    },
-    {
-      bench: 'http',
-      what: `${title}, CPU of the server per request`,
-      unit: 'µs',
-      cells: cpu,
-      verdicts: [
-        { of: 'mppx / ours', ratio: quotient(cpu.mppx, cpu.ours), target: { least: wanted } },
-        { of: 'mppx / floor', ratio: quotient(cpu.mppx, cpu.floor) },
-        { of: 'bare / ours', ratio: quotient(cpu.bare, cpu.ours), ...share },
-      ],
-    },
-  ]
+function rowsOf(framework: Framework, kind: Kind, read: (name: string) => Spread): Row[] {
+  const { title, peers, wanted } = SUBJECTS[framework]
+  const { mppx: times, bare: share } = wanted[kind] ?? {}
+  const rowOf = (measure: 'rate' | 'cpu', what: string, unit: string): Row => {
+    const cells = Object.fromEntries(
+      peers.map((peer) => [peer, read(`${framework} ${peer === 'bare' ? '402' : kind} ${peer} ${measure}`)]),
+    ) as Record<Peer, Spread>
+    // More requests are better, and less CPU.
+    const compare = (a: Peer, b: Peer, least?: number): Verdict => {
+      const [over, under] = measure === 'rate' ? [a, b] : [b, a]
+      const target: { target?: Target } = least === undefined ? {} : { target: { least } }
+      return { of: `${over} / ${under}`, ratio: quotient(cells[over], cells[under]), ...target }
+    }
+    const verdicts = [compare('ours', 'mppx', times), compare('ours', 'bare', share)]
+    if (peers.includes('floor')) verdicts.push(compare('floor', 'mppx'))
+    return { bench: 'http', what: `${title} ${kind}, ${what}`, unit, cells, verdicts }
+  }
+  return [rowOf('rate', 'requests per second', '/s'), rowOf('cpu', 'CPU of the server per request', 'µs')]
 }
 
-/** One server, one load, one kind of request; once more if a neighbour took the server's core away. */
+/** One server, one kind of request; once more if a neighbour took the server's core away. */
 async function sample(
+  generator: Child,
   framework: Framework,
   peer: Peer,
-  kind: '402' | 'paid',
+  kind: Kind,
   quick: boolean,
 ): Promise<Sample> {
-  const first = await take(framework, peer, kind, quick)
+  const first = await take(generator, framework, peer, kind, quick)
   if (quick || first.share >= ENOUGH) return first
-  const second = await take(framework, peer, kind, quick)
+  const second = await take(generator, framework, peer, kind, quick)
   return second.share > first.share ? second : first
 }
 
-async function take(framework: Framework, peer: Peer, kind: '402' | 'paid', quick: boolean): Promise<Sample> {
-  const server = start(new URL('lib/http-server.ts', import.meta.url), { core: SERVER_CORE })
-  const generator = start(new URL('lib/http-load.ts', import.meta.url), { core: LOAD_CORE })
+async function take(
+  generator: Child,
+  framework: Framework,
+  peer: Peer,
+  kind: Kind,
+  quick: boolean,
+): Promise<Sample> {
+  const server = start(new URL('lib/http-server.ts', import.meta.url), {
+    core: SERVER_CORE,
+    runtime: framework === 'elysia-bun' ? 'bun' : 'node',
+    env: { NODE_ENV: 'production', NEXT_TELEMETRY_DISABLED: '1' },
+  })
   try {
-    const port = await server.ask<number>({ framework, peer } satisfies ServerQuestion)
+    const served = await server.ask<Served>({ framework, peer } satisfies ServerQuestion)
     const load: Load = {
-      port,
+      ...served,
+      framework,
       peer,
       kind,
       credentials: quick ? CREDENTIALS[peer] / 5 : CREDENTIALS[peer],
-      warm: quick ? 0.3 : 0.8,
-      seconds: quick ? 0.5 : 1.5,
+      // A payment runs through a lot of code, and it takes more than 10 000 of them until all of that is compiled.
+      warm: quick ? { seconds: 0.2, requests: 500 } : { seconds: kind === 'paid' ? 2 : 0.8, requests: 2000 },
+      run: quick ? { seconds: 0.5, requests: 100 } : { seconds: 1, requests: 1000 },
     }
     await generator.ask({ prepare: load } satisfies LoadQuestion)
     await generator.ask('warm' satisfies LoadQuestion)
@@ -120,10 +172,10 @@ async function take(framework: Framework, peer: Peer, kind: '402' | 'paid', quic
     const used = (await server.ask<number>('cpu' satisfies ServerQuestion)) - cpu
     const requests = ended.requests - begun.requests
     const ms = ended.at - begun.at
-    check(requests >= 500, `${framework} ${peer} ${kind}: ${requests} requests are too few`)
-    check(ms >= 300, `${framework} ${peer} ${kind}: the credentials were used up after ${Math.round(ms)} ms`)
+    const enough = requests >= load.run.requests && (quick || ms >= 300)
+    check(enough, `${framework} ${peer} ${kind}: no credentials were left after ${Math.round(ms)} ms`)
     return { rate: requests / (ms / 1000), cpu: used / requests, share: used / 1000 / ms }
   } finally {
-    await Promise.all([server.end(), generator.end()])
+    await server.end()
   }
 }

@@ -1,18 +1,26 @@
 import { connect, type Socket } from 'node:net'
 import { answer, check, cpuTime } from './measure.ts'
 import { challengeIn, payFloor, payOurs, payTheirs } from './peers.ts'
-import type { Peer } from './http-server.ts'
+import type { Framework } from './http-server.ts'
+import type { Peer } from './servers/peer.ts'
+
+/** A load lasts for so many seconds, and longer if there were not yet so many requests. */
+interface Length {
+  seconds: number
+  requests: number
+}
 
 /** What to send, and for how long. */
 export interface Load {
   port: number
+  target: string
+  framework: Framework
   peer: Peer
   kind: '402' | 'paid'
-  /** Distinct credentials to make, of which the warm-up may use two fifths; the load ends when they are used up. */
+  /** Distinct credentials to send, of which the warm-up may use two fifths; the load ends when they are used up. */
   credentials: number
-  /** Seconds. */
-  warm: number
-  seconds: number
+  warm: Length
+  run: Length
 }
 
 /** Where a load stands. */
@@ -27,7 +35,6 @@ export interface Progress {
 /** `prepare` first; then `warm`, and `run`, which resolve with the progress at their end. */
 export type Question = { prepare: Load } | 'warm' | 'run' | 'progress'
 
-const TARGET = '/photos'
 const CONNECTIONS = 32
 
 /** Keep-alive connections with one request in flight on each: raw sockets, since an HTTP client would cost as much as the server. */
@@ -37,6 +44,7 @@ class Generator {
   #next = 0
   #done = 0
   #stopAt = 0
+  #least = 0
   #end = Infinity
   #status = Buffer.alloc(0)
   #length = Buffer.alloc(0)
@@ -47,10 +55,9 @@ class Generator {
   }
 
   static async prepare(load: Load): Promise<Generator> {
-    const credentials = load.kind === 'paid' ? await credentialsFor(load) : [undefined]
     return new Generator(
       load,
-      credentials.map((credential) => requestWith(load.port, credential)),
+      load.kind === 'paid' ? await paidRequests(load) : [requestWith(load.target, undefined)],
     )
   }
 
@@ -85,9 +92,10 @@ class Generator {
     check(again.startsWith('HTTP/1.1 402 '), `${peer} takes a credential twice`)
   }
 
-  /** Runs for that long, or until the given share of the credentials is used up. */
-  async run(seconds: number, share: number): Promise<Progress> {
+  /** Runs for that long and for so many requests, or until the given share of the credentials is used up. */
+  async run({ seconds, requests }: Length, share: number): Promise<Progress> {
     this.#stopAt = performance.now() + seconds * 1000
+    this.#least = this.#done + requests
     this.#end = this.#load.kind === 'paid' ? Math.floor(this.#requests.length * share) : Infinity
     // A generator that sleeps between answers is dear to wake, and it is the server that pays for it, in `write`.
     let isOver = false
@@ -149,7 +157,8 @@ class Generator {
         },
       })
       const send = (): void => {
-        if (performance.now() >= this.#stopAt || this.#next >= this.#end) {
+        const isOver = this.#done >= this.#least && performance.now() >= this.#stopAt
+        if (isOver || this.#next >= this.#end) {
           socket.destroy()
           resolve()
         } else socket.write(this.#request())
@@ -199,17 +208,32 @@ class Generator {
   }
 }
 
-async function credentialsFor({ port, peer, credentials }: Load): Promise<string[]> {
-  if (peer === 'ours') return payOurs(TARGET, credentials)
-  if (peer === 'mppx') {
-    const response = await fetch(`http://127.0.0.1:${port}${TARGET}`)
-    return payTheirs(response.headers.get('www-authenticate') ?? '', credentials)
+const made = new Map<string, Promise<Buffer[]>>()
+
+/** Made once: each server of a run begins without a memory, so what another one has taken is as good as new. */
+function paidRequests(load: Load): Promise<Buffer[]> {
+  const { framework, peer, target } = load
+  // What mppx binds a credential to differs between its frameworks.
+  const key = `${peer} ${target} ${peer === 'mppx' ? framework : ''}`
+  let requests = made.get(key)
+  if (!requests) {
+    requests = credentialsFor(load).then((all) => all.map((each) => requestWith(target, each)))
+    made.set(key, requests)
   }
-  return payFloor(TARGET, credentials)
+  return requests
 }
 
-function requestWith(port: number, credential: string | undefined): Buffer {
-  const lines = [`GET ${TARGET} HTTP/1.1`, `Host: 127.0.0.1:${port}`, 'Accept: */*']
+async function credentialsFor({ port, target, peer, credentials }: Load): Promise<string[]> {
+  if (peer === 'ours') return payOurs(target, credentials)
+  if (peer === 'mppx') {
+    const response = await fetch(`http://127.0.0.1:${port}${target}`)
+    return payTheirs(response.headers.get('www-authenticate') ?? '', credentials)
+  }
+  return payFloor(target, credentials)
+}
+
+function requestWith(target: string, credential: string | undefined): Buffer {
+  const lines = [`GET ${target} HTTP/1.1`, 'Host: localhost', 'Accept: */*']
   if (credential !== undefined) lines.push(`Authorization: ${credential}`)
   return Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1')
 }
@@ -225,5 +249,5 @@ answer(async (question: Question) => {
   }
   if (!generator) throw new Error('prepare first')
   if (question === 'progress') return generator.progress()
-  return question === 'warm' ? generator.run(load.warm, 0.4) : generator.run(load.seconds, 1)
+  return question === 'warm' ? generator.run(load.warm, 0.4) : generator.run(load.run, 1)
 })

@@ -1,4 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /** Repeated measurements of one thing, in the order in which they were taken. */
@@ -57,18 +59,30 @@ export interface Child {
 
 const canPin = spawnSync('taskset', ['-c', '0', 'true']).status === 0
 
+interface StartOptions {
+  core?: number
+  flags?: readonly string[]
+  /** Default: the Node that runs this. */
+  runtime?: 'node' | 'bun'
+  env?: Record<string, string>
+}
+
 /** Starts a file that calls `answer`. */
 export function start(
   file: string | URL,
-  { core, flags = [] }: { core?: number; flags?: readonly string[] } = {},
+  { core, flags = [], runtime = 'node', env = {} }: StartOptions = {},
 ): Child {
   const script = file instanceof URL ? fileURLToPath(file) : file
-  const node = [process.execPath, ...flags, script, '--child']
+  const binary = runtime === 'node' ? process.execPath : bunPath()
+  const line = [binary, ...flags, script, '--child']
   const [command = '', ...args] =
-    canPin && core !== undefined ? ['taskset', '-c', String(core), ...node] : node
+    canPin && core !== undefined ? ['taskset', '-c', String(core), ...line] : line
   const child = spawn(command, args, {
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    serialization: 'advanced',
+    // Nothing but the table goes to stdout.
+    stdio: ['ignore', process.stderr, 'inherit', 'ipc'],
+    // Bun's way of passing more than JSON is another than Node's.
+    serialization: runtime === 'node' ? 'advanced' : 'json',
+    env: { ...process.env, ...env },
   })
   const waiting = new Map<number, { resolve(value: never): void; reject(error: Error): void }>()
   let count = 0
@@ -103,6 +117,11 @@ export function start(
       await exited
     },
   }
+}
+
+function bunPath(): string {
+  const manifest = createRequire(import.meta.url).resolve('bun/package.json')
+  return join(dirname(manifest), 'bin', 'bun.exe')
 }
 
 /** Whether this process was started by `start`. */

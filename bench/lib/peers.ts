@@ -84,14 +84,22 @@ export async function theirToy() {
 
 /** The floor, asking what the others ask. */
 export function ourFloor(): Floor {
+  return floorFor(300)
+}
+
+function floorFor(lifetime: number): Floor {
   return createFloor({
     secret: SECRET,
     realm: REALM,
     method: 'toy',
     intent: 'charge',
     request: encodeBase64url(canonicalize(PRICE)),
+    lifetime,
   })
 }
+
+/** Seconds: credentials made at the start of a run are good until its end. */
+const LIFETIME = 3600
 
 /** The single challenge of a `WWW-Authenticate` field. */
 export function challengeIn(field: string | null): Challenge {
@@ -110,7 +118,10 @@ export function pay(challenge: Challenge): string {
 /** As many distinct credentials for `GET target` as mppkit under this secret would take. */
 export async function payOurs(target: string, count: number): Promise<string[]> {
   const { createGates } = await import('@mppkit/server')
-  const gate = createGates({ realm: REALM, secret: SECRET, methods: [ourToy()] }).charge(PRICE)
+  const gate = createGates({ realm: REALM, secret: SECRET, methods: [ourToy()] }).charge({
+    ...PRICE,
+    lifetime: LIFETIME,
+  })
   const credentials: string[] = []
   while (credentials.length < count) {
     const opening = await gate({ method: 'GET', target, headers: { get: () => null }, transport: 'loopback' })
@@ -123,7 +134,7 @@ export async function payOurs(target: string, count: number): Promise<string[]> 
 
 /** As many distinct credentials as the floor would take. */
 export function payFloor(target: string, count: number): string[] {
-  const floor = ourFloor()
+  const floor = floorFor(LIFETIME)
   return Array.from({ length: count }, () => pay(challengeIn(floor.challenge(`GET ${target}`))))
 }
 
@@ -134,7 +145,7 @@ export function payFloor(target: string, count: number): string[] {
 export async function payTheirs(field: string, count: number): Promise<string[]> {
   const { Challenge, Credential } = await import('mppx')
   const template = Challenge.deserialize(field)
-  const expires = Date.parse(template.expires ?? '')
+  const expires = Date.now() + LIFETIME * 1000
   return Array.from({ length: count }, (_, index) => {
     const challenge = Challenge.from({
       ...template,

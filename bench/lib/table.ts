@@ -61,6 +61,35 @@ export function formatTable(rows: readonly Row[]): string {
     .join('\n')
 }
 
+/** The rows as Markdown, a table for each bench; a column or a range that a bench does not have is left out. */
+export function formatMarkdown(rows: readonly Row[]): string {
+  const benches = [...new Set(rows.map(({ bench }) => bench))]
+  return benches
+    .map((bench) => {
+      const own = rows.filter((row) => row.bench === bench)
+      const columns = COLUMNS.filter((column) => own.some(({ cells }) => cells[column]))
+      const lines = own.map(({ what, unit, cells, verdicts }) => [
+        `${what}, ${unit}`,
+        ...columns.map((column) => formatSpread(cells[column])),
+        verdicts.map(formatVerdict).join('<br>'),
+      ])
+      const head = ['', ...columns, 'ratios']
+      const rule = head.map((_, index) => (index === 0 || index === head.length - 1 ? '---' : '---:'))
+      return [`### ${bench}`, '', ...[head, rule, ...lines].map((line) => `| ${line.join(' | ')} |`)].join(
+        '\n',
+      )
+    })
+    .join('\n\n')
+}
+
+function formatVerdict(verdict: Verdict): string {
+  const met = isMet(verdict)
+  const { median, min, max } = verdict.ratio
+  const value = verdict.target === undefined || min === max ? round(median) : formatSpread(verdict.ratio)
+  if (met === undefined) return `${verdict.of} = ${value}`
+  return `${verdict.of} = **${value}**, wanted ${formatTarget(verdict.target)}${met ? '' : ': **missed**'}`
+}
+
 function formatTarget(target: Target | undefined): string {
   if (!target) return ''
   return 'least' in target ? `≥ ${target.least}` : `≤ ${target.most}`

@@ -7,6 +7,7 @@ import { nobody, openChain, type Chain } from './lib/chain.ts'
 import { flakyNode, type FlakyNode } from './lib/flaky-node.ts'
 import { mppxBuyer } from './lib/mppx-buyer.ts'
 import { shops, type Shop, type Terms } from './lib/shop.ts'
+import { startNext } from './lib/next.ts'
 
 let chain: Chain
 let node: FlakyNode
@@ -17,7 +18,8 @@ const opened: Shop[] = []
 beforeAll(async () => {
   chain = await openChain()
   node = await flakyNode(chain.url)
-})
+  await startNext()
+}, 180_000)
 afterAll(async () => {
   node?.close()
   await chain?.stop()

@@ -9,6 +9,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { nobody, openChain, pathUsd, purse, type Chain } from './lib/chain.ts'
 import { mppxBuyer } from './lib/mppx-buyer.ts'
 import { realm, shops, type Shop, type Terms } from './lib/shop.ts'
+import { startNext } from './lib/next.ts'
 
 let chain: Chain
 let merchant: `0x${string}`
@@ -17,7 +18,8 @@ const opened: Shop[] = []
 
 beforeAll(async () => {
   chain = await openChain()
-})
+  await startNext()
+}, 180_000)
 afterAll(() => chain?.stop())
 beforeEach(async () => {
   merchant = nobody()

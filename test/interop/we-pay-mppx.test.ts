@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import { nobody, openChain, pathUsd, purse, type Chain } from './lib/chain.ts'
 import { flakyNode, type FlakyNode } from './lib/flaky-node.ts'
 import { mppxShops, nodeShop, type MppxShop, type MppxTerms } from './lib/mppx-shop.ts'
+import { startNext } from './lib/next.ts'
 
 let chain: Chain
 let merchant: `0x${string}`
@@ -14,7 +15,8 @@ const opened: MppxShop[] = []
 
 beforeAll(async () => {
   chain = await openChain()
-})
+  await startNext()
+}, 180_000)
 afterAll(() => chain?.stop())
 beforeEach(async () => {
   merchant = nobody()

@@ -1,14 +1,19 @@
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { node } from '@elysiajs/node'
 import { serve } from '@hono/node-server'
+import { Elysia } from 'elysia'
 import express from 'express'
 import { Hono } from 'hono'
 import type { Receipt } from 'mppx'
+import { Mppx as ForElysia } from 'mppx/elysia'
 import { Mppx as ForExpress } from 'mppx/express'
 import { Mppx as ForHono } from 'mppx/hono'
+import { Mppx as ForNext } from 'mppx/nextjs'
 import { Mppx, Request, tempo } from 'mppx/server'
 import { pathUsd, type Chain } from './chain.ts'
+import { onNext } from './next.ts'
 
 /** What a shop on mppx sells, and how. */
 export interface MppxTerms {
@@ -45,7 +50,13 @@ export interface MppxShop {
 }
 
 /** Opens the shop on what mppx is mounted on. */
-export const mppxShops = { 'node:http': nodeShop, Express: expressShop, Hono: honoShop } as const
+export const mppxShops = {
+  'node:http': nodeShop,
+  Express: expressShop,
+  Hono: honoShop,
+  Elysia: elysiaShop,
+  Next: nextShop,
+} as const
 
 /** A price of mppx, bound to a server. */
 type Gate = (
@@ -118,6 +129,48 @@ async function honoShop(terms: MppxTerms): Promise<MppxShop> {
     return c.json({ photo: 'yes' })
   })
   return book.opened(serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }) as Server)
+}
+
+async function elysiaShop(terms: MppxTerms): Promise<MppxShop> {
+  const book = open()
+  const mppx = ForElysia.create({ ...common(terms), methods: [chargeOf(terms)] })
+  book.listen(mppx)
+  const beforeHandle = mppx.charge({ amount: terms.amount ?? '0.01' }) as never
+  const app = new Elysia({ adapter: node() }).guard({ beforeHandle }, (guarded) =>
+    guarded
+      .get('/photo', ({ request }) => {
+        book.sell('GET', request.headers)
+        return { photo: 'yes' }
+      })
+      .post('/orders', ({ request, body }) => {
+        book.sell('POST', request.headers, body)
+        return { photo: 'yes' }
+      }),
+  )
+  const server = await new Promise<Server>((resolve) => {
+    app.listen({ hostname: '127.0.0.1', port: 0 }, (info) =>
+      resolve((info as unknown as { raw: { node: { server: Server } } }).raw.node.server),
+    )
+  })
+  return book.opened(server)
+}
+
+async function nextShop(terms: MppxTerms): Promise<MppxShop> {
+  const book = open()
+  const mppx = ForNext.create({ ...common(terms), methods: [chargeOf(terms)] })
+  book.listen(mppx)
+  const guard = mppx.charge({ amount: terms.amount ?? '0.01' })
+  const routes = {
+    'GET /photo': guard((request) => {
+      book.sell('GET', request.headers)
+      return Response.json({ photo: 'yes' })
+    }),
+    'POST /orders': guard(async (request) => {
+      book.sell('POST', request.headers, await request.json())
+      return Response.json({ photo: 'yes' })
+    }),
+  }
+  return book.opened(await onNext(routes))
 }
 
 function common({ requiresAuth = false }: MppxTerms) {

@@ -1,14 +1,22 @@
+import './async-storage.ts'
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { node } from '@elysiajs/node'
 import { serve, type HttpBindings } from '@hono/node-server'
 import type { OnceMethod } from '@mppkit/core'
+import * as forElysia from '@mppkit/elysia'
 import * as forExpress from '@mppkit/express'
+import * as forFastify from '@mppkit/fastify'
 import * as forHono from '@mppkit/hono'
+import * as forNext from '@mppkit/next'
 import type { MppOptions, Payment, Price } from '@mppkit/server'
+import { Elysia, type Context as ElysiaContext } from 'elysia'
 import express from 'express'
+import fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
 import { Hono, type Context } from 'hono'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
+import { onNext } from './next.ts'
 
 /** What a shop of ours sells, and how. */
 export interface Terms extends Pick<MppOptions, 'header' | 'now'> {
@@ -40,7 +48,13 @@ export interface Shop {
 export const realm = 'photos.example'
 
 /** Opens the shop on a framework of ours. */
-export const shops = { Express: expressShop, Hono: honoShop } as const
+export const shops = {
+  Express: expressShop,
+  Hono: honoShop,
+  Fastify: fastifyShop,
+  Elysia: elysiaShop,
+  Next: nextShop,
+} as const
 
 async function expressShop(terms: Terms): Promise<Shop> {
   const book = open(terms)
@@ -86,7 +100,74 @@ async function honoShop(terms: Terms): Promise<Shop> {
   return book.opened(server, () => mpp.close())
 }
 
-/** What is the same for both frameworks. */
+async function fastifyShop(terms: Terms): Promise<Shop> {
+  const book = open(terms)
+  const mpp = forFastify.createMpp(book.options)
+  const gate = mpp.charge(book.price)
+  const handler = async (request: FastifyRequest, reply: FastifyReply): Promise<unknown> => {
+    const { authorization } = request.headers
+    const { status, body } = await book.sell({
+      payment: forFastify.payment(request),
+      authorization,
+      order: request.body,
+    })
+    if (status !== 'cut') return reply.code(status).send(body)
+    reply.raw.destroy()
+    return reply.hijack()
+  }
+  const app = fastify()
+  app.get('/photo', gate, handler)
+  app.post('/orders', gate, handler)
+  app.register(async (api) => void api.get('/photos/:id', gate, handler), { prefix: '/api/v1' })
+  await app.listen({ port: book.port, host: '127.0.0.1' })
+  return book.opened(app.server, () => mpp.close())
+}
+
+async function elysiaShop(terms: Terms): Promise<Shop> {
+  const book = open(terms)
+  const mpp = forElysia.createMpp(book.options)
+  const gate = mpp.charge(book.price)
+  const handler = async (context: ElysiaContext): Promise<unknown> => {
+    const authorization = context.request.headers.get('authorization') ?? undefined
+    const { status, body } = await book.sell({
+      payment: forElysia.payment(context),
+      authorization,
+      order: context.body,
+    })
+    // Elysia shows nothing of the connection: a stream that fails cuts it.
+    if (status === 'cut') return new Response(new ReadableStream({ start: (body) => body.error() }))
+    context.set.status = status
+    return body
+  }
+  const app = new Elysia({ adapter: node() })
+    .get('/photo', handler, gate)
+    .post('/orders', handler, gate)
+    .group('/api/v1', (api) => api.get('/photos/:id', handler, gate))
+  const server = await new Promise<Server>((resolve) => {
+    app.listen({ hostname: '127.0.0.1', port: book.port }, (info) =>
+      resolve((info as unknown as { raw: { node: { server: Server } } }).raw.node.server),
+    )
+  })
+  return book.opened(server, () => mpp.close())
+}
+
+async function nextShop(terms: Terms): Promise<Shop> {
+  const book = open(terms)
+  // Next shows no socket, so it has to be told its origin.
+  const mpp = forNext.createMpp({ ...book.options, origin: 'http://localhost' })
+  const charge = mpp.charge(book.price)
+  const guarded = charge(async (request) => {
+    const order = request.method === 'POST' ? await request.json() : undefined
+    const authorization = request.headers.get('authorization') ?? undefined
+    const { status, body } = await book.sell({ payment: forNext.payment(request), authorization, order })
+    if (status === 'cut') return new Response(new ReadableStream({ start: (body) => body.error() }))
+    return Response.json(body, { status })
+  })
+  const routes = { 'GET /photo': guarded, 'POST /orders': guarded, 'GET /api/v1/photos/[id]': guarded }
+  return book.opened(await onNext(routes, book.port), () => mpp.close())
+}
+
+/** What is the same for all frameworks. */
 function open({ methods, price = { amount: '0.01' }, answer = () => 200, port = 0, ...rest }: Terms) {
   const sales: Sale[] = []
   const errors: unknown[] = []

@@ -1,0 +1,10 @@
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('../../../../', import.meta.url))
+
+export default {
+  turbopack: { root },
+  outputFileTracingRoot: root,
+  // The repository's compiler has checked these files.
+  typescript: { ignoreBuildErrors: true },
+}
