@@ -31,6 +31,24 @@ const ENTRIES: Entry[] = [
     external: ['hono', '@mppkit/server'],
   },
   {
+    file: 'packages/adapters/elysia/src/index.ts',
+    neutral: true,
+    never: [CHAIN, KIT, PROTOCOL],
+    external: ['elysia', '@mppkit/server'],
+  },
+  {
+    file: 'packages/adapters/next/src/index.ts',
+    neutral: true,
+    never: [CHAIN, KIT, PROTOCOL],
+    external: ['next', '@mppkit/server'],
+  },
+  {
+    file: 'packages/adapters/fastify/src/index.ts',
+    neutral: false,
+    never: [CHAIN, KIT, PROTOCOL],
+    external: ['fastify', '@mppkit/server'],
+  },
+  {
     file: 'packages/adapters/node/src/index.ts',
     neutral: false,
     never: [CHAIN, KIT, PROTOCOL],

@@ -12,6 +12,16 @@ const MIN_SECONDS = -62_167_219_200
  * @see RFC 3339 sections 5.6 and 5.7
  */
 export function parseTime(text: string): number | undefined {
+  // A credential's `expires` is asked for more than once.
+  if (lastRead?.text === text) return lastRead.time
+  const time = readTime(text)
+  if (time !== undefined) lastRead = { text, time }
+  return time
+}
+
+let lastRead: { text: string; time: number } | undefined
+
+function readTime(text: string): number | undefined {
   if (!SHAPE.test(text)) return undefined
   const year = Number(text.slice(0, 4))
   const month = Number(text.slice(5, 7))
@@ -35,7 +45,7 @@ export function parseTime(text: string): number | undefined {
   return seconds * 1000 + millis
 }
 
-let last: { seconds: number; text: string } | undefined
+let lastWritten: { seconds: number; text: string } | undefined
 
 /**
  * Unix seconds as `YYYY-MM-DDTHH:MM:SSZ`, rounded down. Throws `TypeError` outside of the years 0 to 9999.
@@ -44,10 +54,10 @@ let last: { seconds: number; text: string } | undefined
  */
 export function formatTime(seconds: number): string {
   // Every challenge of a second carries the same `expires`.
-  if (last?.seconds === seconds) return last.text
+  if (lastWritten?.seconds === seconds) return lastWritten.text
   if (!(seconds >= MIN_SECONDS && seconds <= MAX_SECONDS)) throw new TypeError(`not a time: ${seconds}`)
   const text = `${new Date(Math.floor(seconds) * 1000).toISOString().slice(0, 19)}Z`
-  last = { seconds, text }
+  lastWritten = { seconds, text }
   return text
 }
 
