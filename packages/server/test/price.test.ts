@@ -207,6 +207,40 @@ describe('rule "Price": headers that a price depends on', () => {
   })
 })
 
+describe('two computed prices that answer one target', () => {
+  // As where a header chooses the route, or where mounted apps see less of the path than the client asked for.
+  const cheap = { amount: () => '0.01' }
+  const dear = { amount: () => '500.00' }
+  const priceOf = (amount: string) => ({ amount: () => amount })
+
+  test.each<[string, Record<string, unknown>, Record<string, unknown>, number]>([
+    ['of other code', cheap, dear, 402],
+    [
+      'of one factory, with other meta',
+      { ...priceOf('0.01'), meta: { of: 'cheap' } },
+      { ...priceOf('500.00'), meta: { of: 'dear' } },
+      402,
+    ],
+    ['that are the same', cheap, cheap, 200],
+  ])('%s: what the first has quoted is %i at the second', async (_how, quoting, paying, expected) => {
+    const shop = seller()
+    await shop.fund()
+    const ask = await buy(shop, shop.charge(quoting as never))
+    const got = await drive(shop.charge(paying as never), ask)
+    expect(got.status).toBe(expected)
+    // What was quoted stays good where it was quoted.
+    if (expected === 402) expect((await drive(shop.charge(quoting as never), ask)).status).toBe(200)
+  })
+
+  test('A7: a paid request that failed is honoured after the code of its price has changed', async () => {
+    const shop = seller()
+    await shop.fund()
+    const ask = await buy(shop, shop.charge(cheap))
+    expect((await drive(shop.charge(cheap), ask, () => ({ status: 500 }))).status).toBe(500)
+    expect((await drive(shop.charge(dear), ask)).status).toBe(200)
+  })
+})
+
 describe('the terms of a constant price', () => {
   const same = async (change: Record<string, unknown>): Promise<number> => {
     const shop = seller()
@@ -220,7 +254,7 @@ describe('the terms of a constant price', () => {
     ['the description', { description: 'a picture' }, 200],
     ['the lifetime', { lifetime: 60 }, 200],
     ['the spelling of the amount', { amount: '1.0' }, 200],
-    ['to a function', { amount: () => '9.00' }, 200],
+    ['to a function', { amount: () => '1.00' }, 402],
     ['the amount', { amount: '1.01' }, 402],
     ['the amount, down', { amount: '0.99' }, 402],
     ['the currency', { currency: 'eur' }, 402],

@@ -103,13 +103,57 @@ test('rule 8, A1: a crash in one attempt counts as "something was handed over"',
 test('rule 8, P3: three failures of which nothing was handed over end with the money back, and a 402 says so', async () => {
   const { shop, gate, paid } = await paidInVain({ toy: { canRefund: true } })
   await drive(gate, paid, () => ({ status: 404, reached: 'all' }))
-  await drive(gate, paid, () => ({ status: 200, reached: 'nothing' }))
+  await drive(gate, paid, () => ({ status: 499, reached: 'nothing' }))
   await shop.recover()
   expect(await shop.ledger.balance('alice')).toBe(100_000n)
   const after = await drive(gate, paid)
   expect(after.status).toBe(402)
   expect(after.problem.detail).toContain('returned')
   expect(await listed(shop)).toBe(0)
+})
+
+test.each([
+  ['hung up on a GET before there was an answer', 'GET', { status: 499, reached: 'some' }, true],
+  [
+    'hung up on a POST before there was an answer, and has his order',
+    'POST',
+    { status: 499, reached: 'some' },
+    false,
+  ],
+  ['left before the handler of a POST was started', 'POST', { status: 499, reached: 'nothing' }, true],
+  [
+    'read the head of a good answer, with an address in it',
+    'GET',
+    { status: 302, reached: 'nothing' },
+    false,
+  ],
+  ['hung up on an error', 'POST', { status: 500, reached: 'some' }, true],
+] as const)('rule 8, A1: a buyer who %s: refunded %#', async (_who, method, end, refunded) => {
+  const shop = seller({ toy: { canRefund: true } })
+  await shop.fund()
+  const gate = shop.charge(PRICE)
+  const ask = await buy(shop, gate, { method })
+  for (let attempt = 1; attempt <= 3; attempt++) await drive(gate, ask, () => end)
+  await shop.recover()
+  expect([shop.toy.calls.refund, await listed(shop)]).toEqual(refunded ? [1, 0] : [0, 1])
+})
+
+test('rule 5: payment.signal tells a handler whose client has left that another may start', async () => {
+  const shop = seller()
+  await shop.fund()
+  const gate = shop.charge(PRICE)
+  const ask = await buy(shop, gate)
+  const signals: AbortSignal[] = []
+  const left = await drive(gate, ask, (grant) => {
+    signals.push(grant!.payment.signal)
+    return { status: 499, reached: 'some' }
+  })
+  expect([left.status, signals[0]?.aborted]).toEqual([499, true])
+  await drive(gate, ask, (grant) => {
+    signals.push(grant!.payment.signal)
+    return {}
+  })
+  expect(signals[1]?.aborted).toBe(false)
 })
 
 test.each([301, 304, 308, 400, 404, 412, 422, 500, 503])(

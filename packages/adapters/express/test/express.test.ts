@@ -158,8 +158,8 @@ describe('express: every way to answer', () => {
   })
 
   test.each([
-    ['before the head', 499, 'nothing', () => undefined],
-    ['after the head', 200, 'nothing', (res: Response) => res.flushHeaders()],
+    ['before the head', 499, 'some', () => undefined],
+    ['after the head', 200, 'some', (res: Response) => res.flushHeaders()],
     ['after a byte', 200, 'some', (res: Response) => res.write('x')],
   ] as const)('destroyed %s', async (_when, status, reached, begin) => {
     const gate = fakeGate()

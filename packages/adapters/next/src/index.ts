@@ -91,7 +91,7 @@ async function serve(gate: Gate, request: Request, run: () => Answering): Promis
   const { gone, report, send } = delivery(grant, shown, ending.told ? { outgoing: ending } : undefined)
   if (gone) return new Response(null, { status: 499 })
   // Next never touches the body of an answer whose client has left by then.
-  ending.once('close', () => report(ending.statusCode, ending.headersSent ? 'some' : 'nothing'))
+  ending.once('close', () => report(ending.headersSent ? ending.statusCode : 499, 'some'))
   try {
     return ending.begin(await send(await answered(run, request)))
   } catch (error) {

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { cpSync, existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 
 const here = import.meta.dirname
 const next = join(createRequire(import.meta.url).resolve('next/package.json'), '..')
@@ -81,12 +81,19 @@ function hashOf(name: string, files: Record<string, string>): string {
   const hash = createHash('sha256').update(readFileSync(join(next, 'package.json')))
   const packages = join(here, '../../..')
   const sources = [
-    'adapters/next/src/**/*.ts',
-    'server/src/**/*.ts',
-    'core/src/**/*.ts',
-    'testing/src/**/toy*.ts',
-  ].flatMap((part) => globSync(join(packages, part)))
-  for (const file of [...sources, ...globSync(join(here, name, '**/*.{ts,mjs,json}'))].sort())
-    hash.update(file).update(readFileSync(file))
+    filesIn(join(packages, 'adapters/next/src')),
+    filesIn(join(packages, 'server/src')),
+    filesIn(join(packages, 'core/src')),
+    filesIn(join(packages, 'testing/src')).filter((file) => basename(file).startsWith('toy')),
+    filesIn(join(here, name)),
+  ]
+  for (const file of sources.flat().toSorted()) hash.update(file).update(readFileSync(file))
   return hash.update(JSON.stringify(files)).digest('hex')
+}
+
+/** The sources below a folder. */
+function filesIn(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((file) => /\.(ts|mjs|json)$/.test(file))
+    .map((file) => join(folder, file))
 }

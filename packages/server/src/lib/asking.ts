@@ -16,8 +16,8 @@ import type { Answer, Incoming, Opening } from './seam.ts'
 /** A price as the function or constant said it for one request. */
 interface Asked {
   amount: string | undefined
-  /** `_h`: the headers that the price depends on. */
-  bound: string | undefined
+  /** `_g` and `_h`: which price this is, and the headers that it depends on; as members of `opaque`. */
+  bound: string
   vary?: string
 }
 
@@ -91,9 +91,8 @@ export function createAsking(
       expiry = formatTime(seconds + lifetime)
     }
     const expires = expiry
-    const bound = asked.bound === undefined ? '' : `"_h":${JSON.stringify(asked.bound)},`
     const opaque = encodeBase64url(
-      `{${price.metaBefore}${bound}"_n":"${newQuote(seconds)}","_s":${JSON.stringify(scope)}${price.metaAfter}}`,
+      `{${price.metaBefore}${asked.bound}"_n":"${newQuote(seconds)}","_s":${JSON.stringify(scope)}${price.metaAfter}}`,
     )
     const slots = `${expires}|${digest ?? ''}|${opaque}`
     const tail = `${expires}"${digest === undefined ? '' : `, digest="${digest}"`}, opaque="${opaque}"${headerTail}`
@@ -146,6 +145,8 @@ export function createAsking(
           throw new TypeError(
             'mppkit: amount() reads the body, so it must be bound: leave out bindBody: false',
           )
+        // The same bytes are another order for another parser.
+        names.add('content-type').add('content-encoding')
         return request.body?.(maxBody) ?? Promise.resolve(new Uint8Array(0))
       },
     })
@@ -154,12 +155,13 @@ export function createAsking(
     if (typeof said !== 'string')
       throw new TypeError('mppkit: amount() must return a decimal string, null or an answer')
     // The host is always bound: a price that is worked out may differ between the hosts of one server.
-    const bound = await boundHeaders(request, [...names, 'host'].sort())
+    const headers = await boundHeaders(request, [...names, 'host'].sort())
+    const bound = `"_g":"${await priceMark(price)}","_h":${JSON.stringify(headers)},`
     return { amount: said, bound, vary: [...names].join(', ') }
   }
 }
 
-const CONSTANT: Asked = { amount: undefined, bound: undefined }
+const CONSTANT: Asked = { amount: undefined, bound: '' }
 
 /** The digest that a challenge for this request carries; undefined where there is no body, or none is bound. Rejects with `BodyError`. */
 export async function digestOf(
@@ -169,6 +171,15 @@ export async function digestOf(
   if (!bindBody || !request.body || !mayHaveBody(request)) return undefined
   const bytes = await request.body(maxBody)
   return bytes.length === 0 ? undefined : computeDigest(bytes)
+}
+
+/**
+ * `_g`: tells computed prices apart, of which two may answer one target: in a mounted app, or where a header chooses the
+ * route. What a cheap one has quoted must not open a dear one. The same in every process that runs the same code.
+ */
+export async function priceMark(price: CompiledPrice): Promise<string> {
+  const { amount, metaBefore, metaAfter } = price
+  return (price.mark ??= (await hash(`${metaBefore}|${metaAfter}|${String(amount)}`)).slice(0, 16))
 }
 
 function mayHaveBody({ method, headers }: Incoming): boolean {

@@ -51,7 +51,7 @@ export function delivery(
     async send(answer) {
       // Whoever has left by now gets nothing, and only of a stream would the runtime say so.
       if (signal?.aborted) {
-        report(GONE, 'nothing')
+        report(GONE, 'some')
         answer.body?.cancel().catch(() => undefined)
         return new Response(null, { status: GONE })
       }
@@ -89,7 +89,8 @@ function reporter(grant: Grant, waitUntil: Incoming['waitUntil']): Report {
 /** Lets the runtime report the end of an answer. False: it does not tell. */
 function follow(env: Beside | undefined, report: Report): boolean {
   const { outgoing, incoming } = env ?? {}
-  if (!outgoing) return false
+  // Elsewhere a seller may have called something else so.
+  if (typeof outgoing?.once !== 'function') return false
   // 'finish' alone does not say so: Node 20 emits it also when the socket dies under an answer, and HTTP/2 at every end.
   const http2 = (incoming?.httpVersionMajor ?? 1) > 1
   outgoing.once('finish', () => {
@@ -98,9 +99,7 @@ function follow(env: Beside | undefined, report: Report): boolean {
     if (complete) report(outgoing.statusCode, 'all')
   })
   // Whether any of the body followed the head is not shown here; it counts as if.
-  outgoing.once('close', () =>
-    outgoing.headersSent ? report(outgoing.statusCode, 'some') : report(GONE, 'nothing'),
-  )
+  outgoing.once('close', () => report(outgoing.headersSent ? outgoing.statusCode : GONE, 'some'))
   return true
 }
 
@@ -175,8 +174,6 @@ function replay(
   reads: ReturnType<Reader['read']>[],
   end: (reached: Outcome['reached']) => void,
 ): ReadableStream {
-  let begun = false
-  const cut = (): void => end(begun ? 'some' : 'nothing')
   return new ReadableStream(
     {
       async pull(controller) {
@@ -186,16 +183,15 @@ function replay(
             end('all')
             controller.close()
           } else {
-            begun = true
             controller.enqueue(value)
           }
         } catch (error) {
-          cut()
+          end('some')
           controller.error(error)
         }
       },
       cancel(reason) {
-        cut()
+        end('some')
         return reader.cancel(reason)
       },
     },

@@ -11,7 +11,7 @@ import {
   type OnceMethod,
 } from '@mppkit/core'
 import { refusal } from './answer.ts'
-import { boundHeaders, digestOf } from './asking.ts'
+import { boundHeaders, digestOf, priceMark } from './asking.ts'
 import type { Attempt } from './lifecycle.ts'
 import type { Limiter } from './limits.ts'
 import type { CompiledPrice } from './price.ts'
@@ -76,7 +76,7 @@ export function createJudge({ realm, binding, methods, limiter }: JudgeOptions, 
     peer: Peer,
   ): Promise<Attempt> {
     const { challenge } = credential
-    const { quote, issued, expires, other } = await readScope(challenge, request, scope)
+    const { quote, issued, expires, mark, other } = await readScope(challenge, request, scope)
     const fault = other ?? (await otherBody(challenge, request))
     const rail = rails.find(
       ({ method, intent }) => method === challenge.method && intent === challenge.intent,
@@ -92,6 +92,7 @@ export function createJudge({ realm, binding, methods, limiter }: JudgeOptions, 
     const parsing = method.parse(credential.payload, challenge, decoded)
     const parsed = parsing instanceof Promise ? await parsing : parsing
     if (fault) throw new Elsewhere(fault, quote, parsed.moved ?? method.moves === 'before')
+    const isOurs = typeof price.amount !== 'function' || mark === (await priceMark(price))
     const idempotencyKey = request.headers.get('idempotency-key') ?? undefined
     return {
       challenge,
@@ -103,11 +104,12 @@ export function createJudge({ realm, binding, methods, limiter }: JudgeOptions, 
       issued,
       expires,
       scope,
+      safe: request.method === 'GET',
       idempotencyKey,
       remote: peer.remote,
       attempts: price.attempts,
       within: price.within,
-      terms: () => rail !== undefined && rail.stands(challenge.request, decoded),
+      terms: () => isOurs && rail !== undefined && rail.stands(challenge.request, decoded),
     }
   }
 
@@ -116,14 +118,10 @@ export function createJudge({ realm, binding, methods, limiter }: JudgeOptions, 
     return new PaymentError('verification-failed', 'The request body is not the one that was quoted.')
   }
 
-  async function readScope(
-    challenge: Challenge,
-    request: Incoming,
-    scope: string,
-  ): Promise<{ quote: string; issued: number; expires: number; other?: PaymentError }> {
+  async function readScope(challenge: Challenge, request: Incoming, scope: string): Promise<Scoped> {
     if (challenge.realm !== realm) invalid('This challenge belongs to another realm.')
     const opaque = challenge.opaque === undefined ? {} : decodeOpaque(challenge.opaque)
-    const { _n: quote, _s: bound, _h: headers } = opaque
+    const { _g: mark, _n: quote, _s: bound, _h: headers } = opaque
     const issued = quote === undefined ? undefined : issuedAt(quote)
     const expires = challenge.expires === undefined ? undefined : parseTime(challenge.expires)
     if (quote === undefined || issued === undefined || expires === undefined)
@@ -132,6 +130,7 @@ export function createJudge({ realm, binding, methods, limiter }: JudgeOptions, 
       quote,
       issued,
       expires,
+      mark,
       other: new PaymentError('invalid-challenge', detail),
     })
     if (bound !== scope) return elsewhere('This challenge was issued for another request.')
@@ -144,8 +143,19 @@ export function createJudge({ realm, binding, methods, limiter }: JudgeOptions, 
         ))
     )
       return elsewhere('This challenge was issued for other request headers.')
-    return { quote, issued, expires }
+    return { quote, issued, expires, mark }
   }
+}
+
+/** What our own words in a challenge say. */
+interface Scoped {
+  quote: string
+  issued: number
+  expires: number
+  /** Which computed price has quoted. */
+  mark: string | undefined
+  /** Why it is not for this request. */
+  other?: PaymentError
 }
 
 function invalid(detail: string): never {

@@ -61,6 +61,8 @@ export interface Attempt {
   expires: number
   /** Binds an Idempotency-Key to the operation it was sent with. */
   scope: string
+  /** Whether the request changes nothing (RFC 9110, safe methods). */
+  safe: boolean
   idempotencyKey?: string | undefined
   remote?: string | undefined
   attempts: number
@@ -193,7 +195,7 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
       case 'resume':
         return resume(attempt, record, entry)
       case 'redeem':
-        return redeem(record, entry)
+        return redeem(attempt, record, entry)
       case 'replay':
         return replay(attempt, record, action.detail)
       case 'wait':
@@ -223,7 +225,7 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
   async function settle(attempt: Attempt, hold: Hold): Promise<Verdict> {
     try {
       const receipt = await attempt.method.settle(attempt.parsed as never, contextOf(attempt, hold))
-      return await paid(hold, named(receipt, hold))
+      return await paid(attempt, hold, named(receipt, hold))
     } catch (error) {
       if (hold.lost || error instanceof Fenced) return BUSY
       if (error instanceof PaymentError) await giveUp(store, hold)
@@ -233,10 +235,10 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
   }
 
   /** The money is here: the handler starts, or, where the challenge no longer holds, the money is listed. */
-  async function paid(hold: Hold, receipt: Receipt): Promise<Verdict> {
+  async function paid(attempt: Attempt, hold: Hold, receipt: Receipt): Promise<Verdict> {
     if (!hold.claim.late) {
       await hold.write({ state: 'settled', receipt, started: 1, open: true }, true)
-      return granted(hold)
+      return granted(attempt, hold)
     }
     await hold.write({ state: 'unclaimed', receipt }, false)
     // Not 402: that would invite a second payment.
@@ -270,7 +272,7 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
           detail: 'The payment was not made and can no longer be made.',
         }
       }
-      return await paid(hold, named(found, hold))
+      return await paid(attempt, hold, named(found, hold))
     } catch (error) {
       if (hold.lost || error instanceof Fenced) return BUSY
       await hold.lapse().catch((reason: unknown) => report(reason, attempt))
@@ -281,14 +283,14 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
   }
 
   /** Paid, and not delivered: the handler starts again. */
-  async function redeem(record: PaymentRecord, entry: Entry): Promise<Verdict | undefined> {
+  async function redeem(attempt: Attempt, record: PaymentRecord, entry: Entry): Promise<Verdict | undefined> {
     const { claim, ...progress } = record
     // An attempt that never reported its end may have handed over anything.
     const reached = progress.open && progress.reached === 'nothing' ? 'some' : progress.reached
     const next = { ...progress, holder: newHolder(), started: progress.started + 1, open: true, reached }
     const hold = new Hold(store, entry.key, claim, next, entry.version, now)
     if (await hold.take()) return undefined
-    return holding(hold, () => granted(hold))
+    return holding(hold, () => granted(attempt, hold))
   }
 
   async function replay(attempt: Attempt, record: PaymentRecord, detail: string): Promise<Verdict> {
@@ -304,12 +306,12 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
     return { kind: 'refused', code: 'invalid-challenge', detail }
   }
 
-  async function granted(hold: Hold): Promise<Verdict> {
+  async function granted({ safe }: Attempt, hold: Hold): Promise<Verdict> {
     if (probe) await probe('settled')
     const { receipt } = hold.progress
     if (!receipt) throw new Error(`the record of payment ${hold.claim.quote} is settled but holds no receipt`)
     const canRefund = recovery.methodOf(hold.claim)?.refund !== undefined
-    const run = createRun({ hold, receipt, canRefund, seal: options.seal, onError, probe, recovery })
+    const run = createRun({ hold, receipt, canRefund, safe, seal: options.seal, onError, probe, recovery })
     if (probe) await probe('handler-started')
     return { kind: 'granted', run }
   }

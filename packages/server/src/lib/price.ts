@@ -19,7 +19,11 @@ export interface PriceRequest {
   body(): Promise<Uint8Array>
 }
 
-/** A decimal string in whole units; `'0'` asks for a proof of identity, `null` for nothing, an `Answer` (401, 403, 404, 409, 422) refuses before money is asked for. */
+/**
+ * A decimal string in whole units; `'0'` asks for a proof of identity, `null` for nothing, an `Answer` (401, 403, 404, 409,
+ * 422) refuses before money is asked for. Two functions that may price one target (a header chooses the route, mounted apps)
+ * are told apart by their code and by `meta`: give them different `meta` if they come from one factory.
+ */
 export type Amount =
   | string
   | ((request: PriceRequest) => string | null | Answer | Promise<string | null | Answer>)
@@ -86,6 +90,8 @@ export interface CompiledPrice {
   /** Canonical JSON members of `meta` that sort before and after our own, each ready to be put beside them. */
   metaBefore: string
   metaAfter: string
+  /** `_g` of a computed price, once it has been asked for. */
+  mark?: string
 }
 
 const KNOWN = new Set([

@@ -120,6 +120,7 @@ export class Hold {
   #writing: Promise<unknown> | undefined
   #lost: AbortController | undefined
   #isLost = false
+  #isReleased = false
   #receipt: Receipt | undefined
   #receiptJson = ''
   /** When the lease ends, by a clock that is never set back: for renewals, and for giving up on retries. */
@@ -153,11 +154,17 @@ export class Hold {
     return this.#isLost
   }
 
-  /** Fires when the lease is lost. Made only if asked for: it costs more than a swap. */
+  /** Fires when the payment is no longer ours. Made only if asked for: it costs more than a swap. */
   get signal(): AbortSignal {
     this.#lost ??= new AbortController()
-    if (this.#isLost) this.#lost.abort(new Fenced())
+    if (this.#isLost || this.#isReleased) this.#lost.abort(new Fenced())
     return this.#lost.signal
+  }
+
+  /** Tells a handler that still runs, though its answer has ended, that the next attempt may begin. */
+  release(): void {
+    this.#isReleased = true
+    this.#lost?.abort(new Fenced())
   }
 
   /**

@@ -17,6 +17,8 @@ interface RunOptions {
   hold: Hold
   receipt: Receipt
   canRefund: boolean
+  /** Whether the request changes nothing (RFC 9110, safe methods). */
+  safe: boolean
   seal(quote: string, answer: Kept): Promise<string>
   onError(error: unknown, payment?: { id: string; challengeId: string }): void
   probe?: ((point: FaultPoint) => void | Promise<void>) | undefined
@@ -28,7 +30,19 @@ export function isDelivery(status: number): boolean {
   return status >= 200 && status < 400 && status !== 301 && status !== 304 && status !== 308
 }
 
-export function createRun({ hold, receipt, canRefund, seal, onError, probe, recovery }: RunOptions): Run {
+/** The client left before there was an answer; `reached` says "nothing" only if the handler was never started. */
+const CLIENT_GONE = 499
+
+export function createRun({
+  hold,
+  receipt,
+  canRefund,
+  safe,
+  seal,
+  onError,
+  probe,
+  recovery,
+}: RunOptions): Run {
   const { claim } = hold
   let finished = false
   let delivered = false
@@ -66,14 +80,20 @@ export function createRun({ hold, receipt, canRefund, seal, onError, probe, reco
       hold.stop()
       if (!(error instanceof Fenced)) report(error)
     }
+    if (hold.progress.state !== 'delivered') hold.release()
     if (hold.progress.state === 'refunding') await recovery.hurry()
   }
 
   function afterAttempt({ status, reached }: Outcome): Partial<Progress> {
     if (status === 101 || (isDelivery(status) && reached === 'all'))
       return { state: 'delivered', open: false, reached: 'all' }
-    // With a 304 the buyer says that it has the content.
-    const handed = status === 304 ? 'some' : isDelivery(status) ? reached : 'nothing'
+    // A head alone may be what was bought, an address in it; and with a 304 the buyer says that it has the content.
+    if (isDelivery(status) || status === 304) return nextAttempt('some')
+    // Who hangs up on a handler that changes something keeps the change: an order placed.
+    return nextAttempt(status === CLIENT_GONE && !safe ? reached : 'nothing')
+  }
+
+  function nextAttempt(handed: Reached): Partial<Progress> {
     const worst = worse(hold.progress.reached, handed)
     return { ...endOfAttempt(hold.progress.started, worst), open: false, reached: worst }
   }

@@ -68,7 +68,7 @@ export interface Payment {
   id: string
   /** 1 for the first start of the handler, counted up when the credential is redeemed again. */
   attempt: number
-  /** Fires when the lease on this payment is lost: someone else may be running it. */
+  /** Fires when the lease on this payment is lost or, because the client left, given up: someone else may be running it. */
   signal: AbortSignal
   receipt: Receipt
   /** The payer, where the method has proven it. */
@@ -88,6 +88,7 @@ export interface Kept {
 
 /** How an answer ended: how much of its body was handed to the runtime. */
 export interface Outcome {
+  /** 499: the client left before there was an answer; with "nothing" if the handler was not even started. */
   status: number
   reached: 'nothing' | 'some' | 'all'
 }

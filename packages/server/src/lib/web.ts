@@ -124,19 +124,14 @@ async function collect(body: ReadableStream<Uint8Array> | null, limit: number): 
     if (done) break
     size += value.length
     if (size > limit) {
-      // Not cancelled at once: some runtimes would drop the connection, and with it the answer.
       reader.releaseLock()
-      // But cancelled: Deno would leave the connection open, and deaf.
-      setTimeout(() => void cancel(body), 0)
+      // Before there is an answer: afterwards Deno would leave the connection open, and deaf, or break it under the answer.
+      body?.cancel().catch(() => undefined)
       throw tooLarge(limit)
     }
     chunks.push(value)
   }
   return concat(chunks)
-}
-
-async function cancel(body: ReadableStream | null): Promise<void> {
-  if (body?.locked === false) await body.cancel().catch(() => undefined)
 }
 
 function tooLarge(limit: number): BodyError {

@@ -1,11 +1,13 @@
 import { memoryStore } from '@mppkit/server'
 import { expect } from 'vitest'
+import type { Raw } from './buyer.ts'
 import { headOf } from './buyer-wire.ts'
 import {
   barrier,
   expectPaid,
   expectRefusal,
   pause,
+  rawOf,
   until,
   withCredential,
   type Asked,
@@ -84,6 +86,30 @@ export function goneQuestions(bench: Bench): void {
     )
   }
 
+  ask(
+    'gone-copy',
+    ['CORE-143', 'CORE-154', 'CHG-036'],
+    'a buyer who leaves while his proof is looked at takes nobody with him who has sent the same',
+    async () => {
+      const paid = await credential(content)
+      const moved = (await ledger.transfers()).length
+      faults.next('verify', 'stall')
+      const stalled = faults.stalled()
+      const first = open(withCredential(content, paid))
+      await stalled
+      const second = send(withCredential(content, paid))
+      await pause(50)
+      first.reset()
+      await pause(100)
+      faults.release()
+      const got = await second
+      expect([200, 409]).toContain(got.status)
+      if (got.status === 409) expectPaid(await insist(withCredential(content, paid)))
+      expectRefusal(await insist(withCredential(content, paid)), 'invalid-challenge')
+      expect((await ledger.transfers()).length - moved).toBe(1)
+    },
+  )
+
   let offset = 0
   const leased = gates({ methods: [toy], store: memoryStore({ now: () => Date.now() + offset }) })
   const hanging = route('/gone/hanging', { kind: 'payment' }, { with: leased })
@@ -116,16 +142,16 @@ export function goneQuestions(bench: Bench): void {
   )
 
   /** Leaves the handler of a route three times, each time before it answers. */
-  async function leaveThrice(asked: Asked, paid: string): Promise<void> {
+  async function leaveThrice(asked: Asked, raw: Raw, paid: string): Promise<void> {
     for (let attempt = 1; attempt <= 3; attempt += 1) {
       const working = barrier()
       asked.onStart = () => working.opened
       // Somebody may still hold it.
-      let exchange = open(withCredential(asked, paid))
+      let exchange = open(withCredential(raw, paid))
       await until(async () => {
         if (asked.starts === attempt) return true
         const status = await Promise.race([exchange.status(), pause(20)])
-        if (status === 409) exchange = open(withCredential(asked, paid))
+        if (status === 409) exchange = open(withCredential(raw, paid))
         return false
       }, 'the handler starts')
       exchange.reset()
@@ -143,7 +169,7 @@ export function goneQuestions(bench: Bench): void {
     'a buyer who leaves the handler three times has had three starts, and no fourth',
     async () => {
       const paid = await credential(left)
-      await leaveThrice(left, paid)
+      await leaveThrice(left, rawOf(left), paid)
       const got = await insist(withCredential(left, paid))
       expect([got.status, got.get('retry-after'), left.starts]).toEqual([409, null, 3])
     },
@@ -151,19 +177,38 @@ export function goneQuestions(bench: Bench): void {
 
   const refunding = gates({ methods: [toyMethod({ ledger, recipient: 'shop', canRefund: true })] })
   const unseen = route('/gone/unseen', { kind: 'payment' }, { with: refunding })
+  const ordered = route('/gone/ordered', { kind: 'payment' }, { with: refunding, verb: 'post' })
+
+  async function payAndLeave(asked: Asked, method: string, account: string): Promise<Raw> {
+    await ledger.fund(account, 100n)
+    const raw = { target: asked.target, method }
+    const [challenge] = await quote(raw)
+    const paid = await toyWallet({ ledger, account }).pay(challenge!)
+    await leaveThrice(asked, raw, paid)
+    expect(asked.starts).toBe(3)
+    return withCredential(raw, paid)
+  }
+
   ask(
     'gone-refunded',
     ['CHG-037'],
     'a buyer who was gone each time before there was an answer gets the money back',
     async () => {
-      const leaver = toyWallet({ ledger, account: 'leaver' })
-      await ledger.fund('leaver', 100n)
-      const [challenge] = await quote(unseen)
-      const paid = await leaver.pay(challenge!)
-      await leaveThrice(unseen, paid)
+      const paid = await payAndLeave(unseen, 'GET', 'leaver')
       await until(async () => (await ledger.balance('leaver')) === 100n, 'the money is back')
-      expectRefusal(await insist(withCredential(unseen, paid)))
-      expect(unseen.starts).toBe(3)
+      expectRefusal(await insist(paid))
+    },
+  )
+
+  ask(
+    'gone-ordered',
+    ['CHG-037'],
+    'who hangs up on a request that changes something keeps the change, so the money is not returned by itself',
+    async () => {
+      const paid = await payAndLeave(ordered, 'POST', 'orderer')
+      const got = await insist(paid)
+      expect([got.status, got.get('retry-after')]).toEqual([409, null])
+      expect(await ledger.balance('orderer')).toBe(0n)
     },
   )
 }

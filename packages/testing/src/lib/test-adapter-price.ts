@@ -208,6 +208,15 @@ export function priceQuestions({
         '500',
       ])
       expectRefusal(await send(withCredential(raw('{"a":"0123456789"}'), await alice.pay(light!))))
+      // The same bytes are another order for another parser.
+      for (const changed of [
+        ['content-type', 'application/x-www-form-urlencoded'],
+        ['content-encoding', 'identity'],
+      ] as const) {
+        const [challenge] = await quote(raw('{"a":1}'))
+        const other = { ...raw('{"a":1}'), headers: [changed] }
+        expectRefusal(await send(withCredential(other, await alice.pay(challenge!))))
+      }
       const got = await send(withCredential(raw('{"a":"0123456789"}'), await alice.pay(heavy!)))
       expectPaid(got)
       expect(got.json()).toEqual({ body: '{"a":"0123456789"}' })

@@ -17,7 +17,7 @@ export function send(res: ServerResponse, { status, headers, body }: Answer): vo
     void pump(res, body.getReader())
   } else {
     // Node works the length out only where the head is implicit.
-    if (body !== null) fields['content-length'] = Buffer.byteLength(body)
+    if (body !== null && status !== 204 && status !== 304) fields['content-length'] = Buffer.byteLength(body)
     res.writeHead(status, fields)
     res.end(body)
   }
@@ -53,7 +53,7 @@ function drained(res: ServerResponse): Promise<void> {
  * would block the connection, and a client that sends everything before it reads would wait for ever.
  */
 export function discard(req: IncomingMessage): void {
-  if (req.httpVersionMajor > 1 || req.complete || !hasBody(req)) return
+  if (req.httpVersionMajor > 1 || req.complete || req.destroyed || !hasBody(req)) return
   const timer = setTimeout(() => req.destroy(), PATIENCE)
   req.once('end', () => clearTimeout(timer)).once('close', () => clearTimeout(timer))
   req.resume()

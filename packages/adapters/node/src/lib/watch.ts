@@ -40,15 +40,12 @@ function finished(this: ServerResponse): void {
 }
 
 function closed(this: ServerResponse): void {
-  const { [WATCH]: watched } = this as Watched
-  watched.report(watched.started ? 'some' : 'nothing')
+  ;(this as Watched)[WATCH].report('some')
 }
 
 type Native = Pick<ServerResponse, 'writeHead' | 'write' | 'end' | 'flushHeaders'>
 
 class Watch {
-  /** Whether bytes of the body were handed over. */
-  started = false
   readonly #res: ServerResponse
   readonly #grant: Grant
   readonly #native: Native
@@ -87,7 +84,6 @@ class Watch {
   write(rest: [string | Uint8Array, ...unknown[]]): boolean {
     if (this.#phase === 'held') return false
     this.#phase = 'streaming'
-    this.started ||= rest[0].length > 0
     return Reflect.apply(this.#native.write, this.#res, rest)
   }
 
@@ -101,7 +97,6 @@ class Watch {
     const res = this.#res
     if (this.#phase === 'held') return res
     const chunk = (typeof rest[0] === 'function' ? null : rest[0]) as Chunk
-    this.started ||= Boolean(chunk?.length)
     const body = this.#phase === 'open' ? this.#onePiece(chunk, rest[1]) : undefined
     if (body === undefined) return Reflect.apply(this.#native.end, res, rest)
     this.#phase = 'held'

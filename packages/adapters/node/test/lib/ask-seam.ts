@@ -185,7 +185,7 @@ export function askSeam(
       socket.resetAndDestroy()
       if (blind) return
       await until(() => gate.finished.length > 0)
-      expect(gate.finished).toEqual([{ status: 499, reached: 'nothing' }])
+      expect(gate.finished).toEqual([{ status: 499, reached: 'some' }])
       expect(signal?.aborted).toBe(true)
     })
 
