@@ -1,15 +1,11 @@
-import {
-  adapter,
-  ledger,
-  toResponse,
-  twoGates,
-  type Answer,
-  type Gate,
-  type Opening,
-  type Payment,
-} from '@mppkit/server'
-import { answer, type Answering, type Paid } from './lib/answer.ts'
-import { ElysiaIncoming, type Asked } from './lib/incoming.ts'
+import { adapter, ledger, twoGates, type Gate, type Opening, type Payment } from '@mppkit/server'
+import { answer } from './lib/answer.ts'
+import { bar, unbar } from './lib/bar.ts'
+import { besideOf, ElysiaIncoming, type Asked } from './lib/incoming.ts'
+import { lasting } from './lib/lasting.ts'
+import { replaced, sentry } from './lib/replaced.ts'
+import { respond } from './lib/respond.ts'
+import type { Answering, Sending } from './lib/sending.ts'
 
 const payments = /* @__PURE__ */ ledger<Request>()
 
@@ -21,12 +17,13 @@ export const payment = ({ request }: { readonly request: Request }): Payment => 
 
 /** Hooks for Elysia: the third argument of a route, or the first of `guard()`. */
 export interface Hooks {
-  parse(context: Asked): Promise<unknown>
+  parse(context: Asked & Answering): Promise<unknown>
+  /** Finds out whether the gate is there at all: a hook of the route's own may have replaced it. */
+  resolve(context: Answering): void
   /** Answers, too; but no answer of a gate has the shape that a route promises for its own. */
   beforeHandle(context: Asked & Answering): Promise<void>
   mapResponse(context: Answering): Promise<Response | undefined>
   afterResponse(context: Answering): void
-  error(context: Answering): void
 }
 
 /** Which gate has opened for a request, and what it said. */
@@ -34,7 +31,9 @@ interface Opened {
   gate: Gate
   incoming: ElysiaIncoming
   opening: Promise<Opening>
-  paid?: Paid
+  /** From now on, what is answered is the gate's to answer for. */
+  spoken: boolean
+  sending?: Sending
 }
 
 const opened = /* @__PURE__ */ new WeakMap<Request, Opened>()
@@ -43,47 +42,64 @@ const clashing = /* @__PURE__ */ new WeakSet<Request>()
 
 /** Turns a gate into Elysia hooks. */
 export function paid(gate: Gate): Hooks {
+  const { check, expect, met } = sentry()
   const hooks: Hooks = {
     // Before the parser, so that the gate can read the bytes; it cannot answer here, nor throw what Elysia would change.
     async parse(context) {
       const { incoming, opening } = open(gate, context)
+      bar(context, () => hasSpoken(context))
       await opening.catch(() => undefined)
       // Something else than `undefined`, so that nobody parses what must not be read.
       return incoming.refused ? {} : undefined
     },
-    async beforeHandle(context) {
-      const { request } = context
-      payments.check(request)
-      const state = open(gate, context)
-      if (state.gate !== gate || clashing.has(request)) throw twoGates()
-      const opening = await state.opening.catch(rethrow)
-      const decision = opening.kind === 'admit' ? await opening.admit() : opening
-      if (decision.kind === 'respond') return respond(decision.answer, context) as never
-      if (decision.kind === 'pass') return
-      payments.set(request, decision.grant.payment)
-      state.paid = answer(context, decision.grant, state.incoming)
-      // Nobody is there to be answered.
-      if (state.paid.gone) return new Response(null, { status: 499 }) as never
+    resolve(this: unknown, context) {
+      // Compiled, Elysia calls a hook on the list that it stands in; the gate is in the same one.
+      if (!Array.isArray(this)) return hasSpoken(context) ? undefined : bar(context, () => hasSpoken(context))
+      if (!this.includes(beforeHandle)) throw replaced()
     },
+    beforeHandle,
     async mapResponse({ request }) {
-      return opened.get(request)?.paid?.mapped()
+      return opened.get(request)?.sending?.mapped() as never
     },
-    afterResponse: ({ request }) => opened.get(request)?.paid?.ended(),
-    error: ({ request }) => opened.get(request)?.paid?.failed(),
+    afterResponse({ request }) {
+      met()
+      opened.get(request)?.sending?.ended?.()
+    },
   }
-  for (const hook of Object.values(hooks) as object[])
-    Object.defineProperty(hook, 'toString', { value: source })
-  return hooks
+  return lasting(hooks)
+
+  async function beforeHandle(context: Asked & Answering): Promise<void> {
+    const { request } = context
+    check()
+    payments.check(request)
+    const state = open(gate, context)
+    if (state.gate !== gate || clashing.has(request)) throw twoGates()
+    const opening = await state.opening.catch(rethrow)
+    const decision = opening.kind === 'admit' ? await opening.admit() : opening
+    state.spoken = true
+    if (decision.kind === 'respond') {
+      // Node itself tells when an answer has ended.
+      if (!besideOf(request)) expect(context)
+      const { response, ...sending } = respond(decision.answer, context)
+      state.sending = sending
+      return response as never
+    }
+    if (decision.kind === 'pass') return
+    payments.set(request, decision.grant.payment)
+    unbar(context)
+    const { gone, ...sending } = answer(context, decision.grant, state.incoming)
+    state.sending = sending
+    // Nobody is there to be answered.
+    if (gone) return new Response(null, { status: 499 }) as never
+  }
 }
 
 /** Makes gates for Elysia: `app.get('/photo', handler, mpp.charge({ amount: '0.01' }))`. */
 export const createMpp = /* @__PURE__ */ adapter(paid)
 
-/**
- * Elysia reads the source of hooks to learn what to await, whose answer counts, and which parts of the context to make.
- * This tells it the same whatever a bundler has made of ours; without a `return` it would ignore the gate's answer.
- */
-const source = (): string => 'async function gate(c){return[c.set,c.server]}'
+function hasSpoken({ request }: Answering): boolean {
+  return opened.get(request)?.spoken === true
+}
 
 /** Opens the gate, once for a request. */
 function open(gate: Gate, context: Asked): Opened {
@@ -92,7 +108,7 @@ function open(gate: Gate, context: Asked): Opened {
   if (first && first.gate !== gate) clashing.add(request)
   if (first) return first
   const incoming = new ElysiaIncoming(context)
-  const state = { gate, incoming, opening: gate(incoming) }
+  const state = { gate, incoming, opening: gate(incoming), spoken: false }
   opened.set(request, state)
   return state
 }
@@ -100,18 +116,4 @@ function open(gate: Gate, context: Asked): Opened {
 /** Elysia leaves a request unanswered whose hook throws nothing at all. */
 function rethrow(error: unknown): never {
   throw error instanceof Error ? error : new Error('mppkit: the gate threw', { cause: error })
-}
-
-function respond(given: Answer, { set }: Answering): Response {
-  const response = toResponse(given)
-  // What Elysia makes of it has a body of unknown length.
-  if (typeof given.body === 'string')
-    response.headers.set('content-length', String(new TextEncoder().encode(given.body).length))
-  const cookies = response.headers.getSetCookie()
-  if (cookies.length > 1) {
-    // On Node, Elysia drops all but one of a Response whose headers it has to merge with others.
-    response.headers.delete('set-cookie')
-    set.headers['set-cookie'] = cookies
-  }
-  return response
 }

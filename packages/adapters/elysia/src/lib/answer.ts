@@ -1,27 +1,13 @@
 import { delivery, type Grant, type Incoming } from '@mppkit/server'
-import type { Context } from 'elysia'
 import { mapResponse } from 'elysia/adapter/web-standard/handler'
 import { besideOf } from './incoming.ts'
-import { inBytes, isFile, isStream, putHeaders, removeHeaders, statusOf, thrownStatus } from './made.ts'
+import { inBytes, isFile, isStream, putHeaders, removeHeaders, statusOf } from './made.ts'
+import type { Answering, Sending } from './sending.ts'
 
-/** Elysia's context while an answer is made; the last two appear with an answer, or an error. */
-export interface Answering {
-  request: Request
-  set: Context['set']
-  response?: unknown
-  error?: unknown
-}
-
-/** An answer that has been paid for, on its way through Elysia. */
-export interface Paid {
+/** An answer that has been paid for. */
+interface Paid extends Sending {
   /** The client went before there was an answer. */
   readonly gone: boolean
-  /** When an answer, or an error handler's, is about to be mapped: what to send instead, if anything. */
-  mapped(): Promise<Response | undefined>
-  /** When the handler failed, and no error handler has answered so far. */
-  failed(): void
-  /** When Elysia has handed the answer over. */
-  ended(): void
 }
 
 const CHUNKED: [string, string] = ['transfer-encoding', 'chunked']
@@ -64,13 +50,10 @@ export function answer(context: Answering, grant: Grant, incoming: Incoming): Pa
       set.status = 200
       return ours
     },
-    failed() {
-      if (!told) report(thrownStatus(context), 'nothing')
-    },
     ended() {
       // A stream that nobody could follow may have been left.
       if (told || isOurs()) return
-      if (incoming.signal?.aborted) report(499, 'nothing')
+      if (incoming.signal?.aborted) report(499, 'some')
       else report(statusOf(context, hasFailed()), isStream(context.response) ? 'some' : 'all')
     },
   }
@@ -92,6 +75,7 @@ export function answer(context: Answering, grant: Grant, incoming: Incoming): Pa
     removeHeaders(own, [...added, CHUNKED])
     const now = statusOf(context, hasFailed())
     if (now !== status) added = grant.headers((status = now))
+    if (hasFailed() && !told) abandon()
     const { response } = context
     // A response of the Node adapter makes its headers only now, from these.
     busy = true
@@ -99,6 +83,11 @@ export function answer(context: Answering, grant: Grant, incoming: Incoming): Pa
     if (!(response instanceof Response && putHeaders(response.headers, added))) putHeaders(own, added)
     busy = false
     return own
+  }
+
+  /** No hook of a route follows an error that no hook has answered; one that was is followed before this. */
+  function abandon(): void {
+    setTimeout(() => void setTimeout(() => report(status, 'nothing'), 0), 0)
   }
 
   /** As Elysia would; its cookies are left to it. */

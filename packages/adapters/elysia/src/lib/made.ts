@@ -1,20 +1,13 @@
 import { ElysiaCustomStatusResponse, ElysiaFile, StatusMap } from 'elysia'
-import type { Answering } from './answer.ts'
+import type { Answering } from './sending.ts'
 
 /** The status that Elysia will send. */
-export function statusOf({ response, set }: Answering, failed: boolean): number {
+export function statusOf({ response, set }: Pick<Answering, 'response' | 'set'>, failed: boolean): number {
   const status = typeof set.status === 'string' ? StatusMap[set.status] : (set.status ?? 200)
   // What was there when the handler failed is not what will be sent.
   if (failed) return response instanceof Response && response.status >= 300 ? response.status : status
   if (response instanceof ElysiaCustomStatusResponse) return response.code as number
   return response instanceof Response && response.status !== 200 ? response.status : status
-}
-
-/** The status that a thrown value asks for, which Elysia has not set yet. */
-export function thrownStatus({ error, set }: Answering): number {
-  return error instanceof ElysiaCustomStatusResponse
-    ? (error.code as number)
-    : statusOf({ set } as Answering, true)
 }
 
 /** Whether Elysia sends the value piece by piece. */
