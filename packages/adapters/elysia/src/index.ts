@@ -6,6 +6,7 @@ import { lasting } from './lib/lasting.ts'
 import { replaced, sentry } from './lib/replaced.ts'
 import { respond } from './lib/respond.ts'
 import type { Answering, Sending } from './lib/sending.ts'
+import { uncalled } from './lib/uncalled.ts'
 
 const payments = /* @__PURE__ */ ledger<Request>()
 
@@ -95,7 +96,7 @@ export function paid(gate: Gate): Hooks {
 }
 
 /** Makes gates for Elysia: `app.get('/photo', handler, mpp.charge({ amount: '0.01' }))`. */
-export const createMpp = /* @__PURE__ */ adapter(paid)
+export const createMpp = /* @__PURE__ */ uncalled(adapter(paid))
 
 function hasSpoken({ request }: Answering): boolean {
   return opened.get(request)?.spoken === true

@@ -4,7 +4,8 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { askSeam } from '../../node/test/lib/ask-seam.ts'
 import { fakeGate, UNPAID } from '../../node/test/lib/fake-gate.ts'
 import { call, paid as asPaid, pause, until } from '../../node/test/lib/wire.ts'
-import { paid, payment } from '../src/index.ts'
+import { createToyLedger, toyMethod } from '../../../testing/src/toy.ts'
+import { createMpp, paid, payment } from '../src/index.ts'
 import { asking, MODES, start, stop } from './lib/modes.ts'
 import { serve } from './serve.ts'
 
@@ -48,6 +49,10 @@ const ANSWERS: [name: string, handler: (context: Made) => unknown, status: numbe
   ['set.status beside a Response', ({ set }) => ((set.status = 404), new Response('no')), 404, 'no'],
   ['set.headers', ({ set }) => ((set.headers['Cache-Control'] = 'public'), 'text'), 200, 'text'],
   ['other set.headers', ({ set }) => ((set.headers = { 'cache-control': 'public' }), 'text'), 200, 'text'],
+  ['204 and a text of no length', ({ set }) => ((set.status = 204), ''), 204, ''],
+  ['204 and nothing', ({ set }) => void (set.status = 204), 204, ''],
+  ['204 in words, and null', ({ set }) => ((set.status = 'No Content'), null), 204, ''],
+  ['status(204)', () => status(204, undefined as never), 204, ''],
   ['a cookie', ({ cookie }) => ((cookie['a']!.value = '1'), 'text'), 200, 'text'],
   ['a ReadableStream', () => text('text'), 200, 'text'],
   ['a streamed Response', () => new Response(text('text')), 200, 'text'],
@@ -56,18 +61,33 @@ const ANSWERS: [name: string, handler: (context: Made) => unknown, status: numbe
 ]
 
 describe.each(MODES)('elysia %s', (mode, config) => {
+  test('mpp.charge that was not called is an error of every request, not a free route', async () => {
+    const mpp = createMpp({
+      realm: 'x',
+      secret: 'a-secret-of-32-bytes-for-this-test',
+      methods: [toyMethod({ ledger: createToyLedger(), recipient: 'shop' })],
+    })
+    const app = new Elysia(config()).get('/x', (() => 'content') as never, mpp.charge as never)
+    const got = await (await asking(app, config()))('/x')
+    expect([got.status, got.text.includes('content')]).toEqual([500, false])
+    expect(got.text).toContain('Call it')
+  })
+
   for (const keeps of [0, 10_000])
     test.each(ANSWERS)(
       `a handler may answer with %s${keeps ? ', kept' : ''}`,
       async (name, make, expected, body) => {
         // Not compiled, Elysia makes 500 of a status that is thrown.
-        const code = name === 'a status thrown' && config().aot === false ? 500 : expected
+        const compiled = config().aot !== false
+        // It gives a 204 a body of no length, which only Bun lets pass; what is kept was made by the adapter.
+        const bodied = name.includes('204') && mode.includes('elsewhere') && !(keeps > 0 && compiled)
+        const code = bodied || (name === 'a status thrown' && !compiled) ? 500 : expected
         const gate = fakeGate({ keeps })
         const app = new Elysia(config()).get('/x', (context) => make(context as never), paid(gate))
         const ask = await asking(app, config())
         const got = await ask('/x', { headers: asPaid })
         expect(got.status).toBe(code)
-        if (body !== undefined) expect(got.text).toBe(body)
+        if (body !== undefined && !bodied) expect(got.text).toBe(body)
         expect([got.headers['payment-receipt'], got.headers['cache-control']]).toEqual(
           code < 300 ? ['receipt', 'private'] : [undefined, 'no-store'],
         )

@@ -10,6 +10,7 @@ interface Paid extends Sending {
   readonly gone: boolean
 }
 
+const BODILESS = [204, 205, 304]
 const CHUNKED: [string, string] = ['transfer-encoding', 'chunked']
 
 /** Applies a grant to the answer that Elysia is about to make. */
@@ -92,6 +93,12 @@ export function answer(context: Answering, grant: Grant, incoming: Incoming): Pa
 
   /** As Elysia would; its cookies are left to it. */
   async function asResponse(value: unknown): Promise<Response> {
+    const code = statusOf(context, hasFailed())
+    // Elysia gives such an answer a body of no length, which no Response may have.
+    if (!(value instanceof Response) && BODILESS.includes(code)) {
+      const fields = Object.entries(own as Record<string, string>)
+      return new Response(null, { status: code, headers: fields })
+    }
     const cookie = hasCookies() ? set.cookie : undefined
     delete set.cookie
     try {
