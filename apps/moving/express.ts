@@ -2,7 +2,14 @@ import { createMpp, payment } from '@mppkit/express'
 import { tempo } from '@mppkit/tempo/server'
 import express from 'express'
 
-const { MPP_SECRET_KEY, RECIPIENT = '', EUROPE = '', CHAIN_ID = '42431', RPC_URL, PORT = '3000' } = process.env
+const {
+  MPP_SECRET_KEY,
+  RECIPIENT = '',
+  EUROPE = '',
+  CHAIN_ID = '42431',
+  RPC_URL,
+  PORT = '3000',
+} = process.env
 
 const mpp = createMpp({
   realm: 'weather.example',

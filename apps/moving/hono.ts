@@ -3,7 +3,14 @@ import { createMpp, payment } from '@mppkit/hono'
 import { tempo } from '@mppkit/tempo/server'
 import { Hono } from 'hono'
 
-const { MPP_SECRET_KEY, RECIPIENT = '', EUROPE = '', CHAIN_ID = '42431', RPC_URL, PORT = '3000' } = process.env
+const {
+  MPP_SECRET_KEY,
+  RECIPIENT = '',
+  EUROPE = '',
+  CHAIN_ID = '42431',
+  RPC_URL,
+  PORT = '3000',
+} = process.env
 
 const mpp = createMpp({
   realm: 'weather.example',

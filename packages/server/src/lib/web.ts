@@ -125,8 +125,8 @@ async function collect(body: ReadableStream<Uint8Array> | null, limit: number): 
     size += value.length
     if (size > limit) {
       reader.releaseLock()
-      // Before there is an answer: afterwards Deno would leave the connection open, and deaf, or break it under the answer.
-      body?.cancel().catch(() => undefined)
+      // Deno would leave the connection open, and deaf; others would drop it, and with it the answer.
+      if ('Deno' in globalThis) body?.cancel().catch(() => undefined)
       throw tooLarge(limit)
     }
     chunks.push(value)

@@ -19,7 +19,11 @@ export const drafts = { chainId: testnet } as const
  * The chain that the options mean: Tempo unless `testnet` (Moderato) or `chainId` says otherwise.
  * @throws TypeError for a chain without a known node, an address that is no http(s) URL, or `testnet` beside another `chainId`.
  */
-export function resolveChain(options: { chainId?: number; testnet?: boolean; rpcUrl?: string | undefined }): Chain {
+export function resolveChain(options: {
+  chainId?: number
+  testnet?: boolean
+  rpcUrl?: string | undefined
+}): Chain {
   const chainId = options.chainId ?? (options.testnet ? testnet : mainnet)
   if (!Number.isSafeInteger(chainId) || chainId < 1)
     throw new TypeError('chainId must be a positive whole number')
