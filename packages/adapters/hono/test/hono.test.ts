@@ -1,7 +1,8 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { createAdaptorServer, type ServerType } from '@hono/node-server'
+import { createAdaptorServer, type HttpBindings, type ServerType } from '@hono/node-server'
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { BodyError, paid as paidFetch } from '@mppkit/server'
 import { Hono, type Context } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
@@ -36,6 +37,19 @@ const post = (body: string, type = 'application/json'): object => ({
 })
 
 describe('hono on Node', () => {
+  test('an answer that the handler wrote by itself is not kept, and its stand-in stays as it is', async () => {
+    const gate = fakeGate({ keeps: 10_000 })
+    const app = new Hono<{ Bindings: HttpBindings }>().get('/x', paid(gate), (c) => {
+      c.env.outgoing.writeHead(201).end('by hand')
+      return RESPONSE_ALREADY_SENT
+    })
+    const { status, text } = await call(await listen(app as unknown as Hono), '/x', { headers: asPaid })
+    await until(() => gate.finished.length > 0)
+    expect([status, text]).toEqual([201, 'by hand'])
+    expect([gate.kept, gate.finished]).toEqual([[], [{ status: 201, reached: 'all' }]])
+    expect([...RESPONSE_ALREADY_SENT.headers.keys()]).toEqual(['x-hono-already-sent'])
+  })
+
   test.each([
     ['a sub-app’s own error handler', 418, () => Promise.reject(new Error('no'))],
     ['an HTTPException', 409, () => Promise.reject(new HTTPException(409))],

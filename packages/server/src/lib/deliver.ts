@@ -55,6 +55,8 @@ export function delivery(
         answer.body?.cancel().catch(() => undefined)
         return new Response(null, { status: GONE })
       }
+      // The handler has answered by itself; what it returns only says so, and may be the same object for all requests.
+      if (env?.outgoing?.headersSent) return answer
       const response = dress(answer, grant)
       const { status } = response
       // An upgrade is not ours to touch. A body is looked at only where it must be: that costs more than all the rest.
