@@ -1,17 +1,17 @@
 /*
- * node test/runtimes/main.ts [--all] [--adapter x] [--runtime y] [--quick] [--json out.json] [--markdown out.md]
+ * node test/runtimes/main.ts [--all] [--adapter x] [--runtime y] [--quick] [--json out.json] [--markdown out.md] [--readme page.md]
  *
  * Runs the conformance suite in every runtime, each adapter in a process of its own; prints a line per cell, and exits
  * with 1 when a question has failed. `--quick` asks each a fourth of the questions.
  */
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { parseArgs } from 'node:util'
 import { ADAPTERS, allCells } from './lib/cells.ts'
 import { RUNTIMES } from './lib/platform.ts'
 import type { Cell } from './lib/run-cell.ts'
 import { countOf, isGood, runCells, type CellOutcome } from './lib/run-cells.ts'
-import { matrix } from './matrix.ts'
+import { matrix, withSummary } from './matrix.ts'
 
 const { values: options } = parseArgs({
   options: {
@@ -21,6 +21,7 @@ const { values: options } = parseArgs({
     quick: { type: 'boolean' },
     json: { type: 'string' },
     markdown: { type: 'string' },
+    readme: { type: 'string' },
   },
 })
 
@@ -37,6 +38,8 @@ const quick = (cell: Cell) => (options.quick ? { of: 4, part: cells.indexOf(cell
 const outcomes = await runCells(cells, show, quick)
 if (options.json !== undefined) write(options.json, `${JSON.stringify({ cells: outcomes }, undefined, 1)}\n`)
 if (options.markdown !== undefined) write(options.markdown, matrix(outcomes))
+if (options.readme !== undefined)
+  write(options.readme, withSummary(readFileSync(options.readme, 'utf8'), matrix(outcomes)))
 
 const bad = outcomes.filter((outcome) => !isGood(outcome))
 for (const outcome of bad) explain(outcome)

@@ -1,7 +1,8 @@
+import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import type { CellReport, Question } from './lib/run-cell.ts'
 import { isGood } from './lib/run-cells.ts'
-import { matrix } from './matrix.ts'
+import { matrix, withSummary } from './matrix.ts'
 
 function report(adapter: string, runtime: CellReport['runtime'], questions: Partial<Question>[]): CellReport {
   const whole = questions.map((question): Question => ({
@@ -57,4 +58,10 @@ test('a cell that has failed, crashed or asked nothing is not good; one that can
     false,
     false,
   ])
+})
+
+test('the README shows the table of the last report', () => {
+  const read = (name: string): string => readFileSync(new URL(`../../${name}`, import.meta.url), 'utf8')
+  const readme = read('README.md')
+  expect(withSummary(readme, read('docs/conformance.md'))).toBe(readme)
 })

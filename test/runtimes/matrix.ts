@@ -41,6 +41,16 @@ export function matrix(outcomes: readonly CellOutcome[]): string {
   ].join('\n\n')
 }
 
+const MARKS = ['<!-- written by npm run conformance -->', '<!-- end -->'] as const
+
+/** A page with the first table of the matrix put between its marks. */
+export function withSummary(page: string, markdown: string): string {
+  const [from, to] = [page.indexOf(MARKS[0]) + MARKS[0].length, page.indexOf(MARKS[1])]
+  if (from < MARKS[0].length || to < from) throw new Error(`the page has no ${MARKS.join(' … ')}`)
+  const [head = ''] = /^\|[\s\S]*?\n\n/m.exec(markdown) ?? []
+  return `${page.slice(0, from)}\n\n${head.trim()}\n\n${page.slice(to)}`
+}
+
 function summary(outcomes: readonly CellOutcome[]): string {
   const adapters = ADAPTERS.filter((name) => outcomes.some(({ adapter }) => adapter === name))
   const runtimes = RUNTIMES.filter((name) => outcomes.some(({ runtime }) => runtime === name))
