@@ -1,0 +1,43 @@
+/** What `--slice` asks about: caught when it was written down. An id whose code has changed is passed over. */
+export const slice = {
+  named: [
+    'no-store-on-402',
+    'receipt-on-500',
+    'outage-402',
+    'hmac-skipped',
+    'delivered-twice',
+    'proof-unclaimed',
+    'node-headers-never',
+    'fetch-target-normalised',
+  ],
+  mechanical: [
+    '400ca969aa',
+    'bf714c34d9',
+    '06a8ce1ab5',
+    '486fdc241b',
+    '0f3faf5233',
+    '6edc351da1',
+    '3e375be5c5',
+    'ee43cdec20',
+    'a72919a4b5',
+    '9bbbf55ec4',
+    '90ced0dd99',
+    'fa44a14827',
+    '705cc562d6',
+    '6a18d4a24d',
+    '1b0db8adcf',
+    '71200d4fa4',
+    '8f2d5ba7ca',
+    '85b06c2738',
+    'a59c53a110',
+    'a479dec5ac',
+    '076332f28e',
+    'fb272ff83e',
+    '61f80bd1e7',
+    '8462a139c7',
+  ],
+  /** So many must be left of the mechanical ones, or the list wants to be written anew. */
+  least: 12,
+  /** Two frameworks are enough, and soon opened. */
+  judges: ['fetch', 'express'],
+}
