@@ -49,4 +49,5 @@ export {
   periodStart,
   type PeriodUnit,
 } from './lib/subscription.ts'
+export { nodeCrypto } from './lib/runtime.ts'
 export { formatTime, parseTime } from './lib/time.ts'

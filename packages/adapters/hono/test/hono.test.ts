@@ -36,6 +36,14 @@ const post = (body: string, type = 'application/json'): object => ({
   body,
 })
 
+test('a Worker may bind something else as `outgoing`', async () => {
+  const gate = fakeGate()
+  const app = new Hono().get('/x', paid(gate), (c) => c.text('content'))
+  const got = await app.request('/x', { headers: asPaid }, { outgoing: { fetch: () => undefined } })
+  expect([got.status, await got.text()]).toEqual([200, 'content'])
+  expect(gate.finished).toEqual([{ status: 200, reached: 'all' }])
+})
+
 describe('hono on Node', () => {
   test('an answer that the handler wrote by itself is not kept, and its stand-in stays as it is', async () => {
     const gate = fakeGate({ keeps: 10_000 })

@@ -4,7 +4,7 @@ import { connect as connectHttp2, createServer as createHttp2Server } from 'node
 import type { AddressInfo } from 'node:net'
 import type { Answer } from '@mppkit/server'
 import { afterEach, describe, expect, test } from 'vitest'
-import { incoming, readBody, send, watch } from '../src/index.ts'
+import { discard, incoming, readBody, send, watch } from '../src/index.ts'
 import { fakeGate, type FakeGate } from './lib/fake-gate.ts'
 import { call, dial, paid, pause, until } from './lib/wire.ts'
 
@@ -59,6 +59,29 @@ describe('send', () => {
     const url = await listen((_req, res) => send(res, { status: 204 + (body ? 198 : 0), headers: [], body }))
     const { headers, text } = await call(url, '/')
     expect([headers['content-length'], text]).toEqual([length, body === null ? '' : body.toString()])
+  })
+
+  test('tells no length of a 204 that was kept with a body of none', async () => {
+    const url = await listen((_req, res) => send(res, { status: 204, headers: [], body: Buffer.alloc(0) }))
+    const { status, headers } = await call(url, '/')
+    expect([status, headers['content-length']]).toEqual([204, undefined])
+  })
+
+  test('holds nothing of an upload whose client has gone', () => {
+    const listened: string[] = []
+    const gone = {
+      httpVersionMajor: 1,
+      complete: false,
+      destroyed: true,
+      headers: { 'transfer-encoding': 'chunked' },
+      once(event: string) {
+        listened.push(event)
+        return gone
+      },
+      resume: () => void listened.push('resume'),
+    }
+    discard(gone as unknown as IncomingMessage)
+    expect(listened).toEqual([])
   })
 
   test('passes a stream on with back-pressure, and cancels it when the client goes', async () => {

@@ -1,19 +1,4 @@
-import { encodeBase64url, type Store } from '@mppkit/core'
-
-type NodeCrypto = typeof import('node:crypto')
-
-/** `node:crypto` where the runtime has it, without importing it: this package loads anywhere. */
-export const nodeCrypto: NodeCrypto | undefined = findNodeCrypto()
-
-function findNodeCrypto(): NodeCrypto | undefined {
-  const { process } = globalThis as { process?: { getBuiltinModule?(id: string): unknown } }
-  try {
-    return process?.getBuiltinModule?.('node:crypto') as NodeCrypto | undefined
-  } catch {
-    // Next's edge runtime has the function, and it throws.
-    return undefined
-  }
-}
+import { encodeBase64url, nodeCrypto, type Store } from '@mppkit/core'
 
 /** Workers forbid one request to wait for another's promise. */
 export const sharesPromises: boolean =
