@@ -136,6 +136,9 @@ const PRICES: [string, Record<string, unknown>, MppOptions['methods'], RegExp][]
   ['a lifetime of 10.5', { lifetime: 10.5 }, [toy], /whole seconds/],
   ['a lifetime in words', { lifetime: '5m' }, [toy], /whole seconds/],
   ['a lifetime in milliseconds', { lifetime: 2_592_001 }, [toy], /seconds/],
+  ['redeem as a number', { redeem: 3 }, [toy], /redeem must be an object/],
+  ['redeem as a time', { redeem: '24h' }, [toy], /redeem must be an object/],
+  ['redeem as null', { redeem: null }, [toy], /redeem must be an object/],
   ['an unknown key of redeem', { redeem: { times: 3 } }, [toy], /attempts and within/],
   ['a body of no bytes', { maxBody: 0 }, [toy], /maxBody/],
   ['every rail withheld', { toy: false }, [toy], /withhold fewer/],
@@ -158,7 +161,7 @@ const PRICES: [string, Record<string, unknown>, MppOptions['methods'], RegExp][]
   ],
   ['a currency the only rail does not take', { currency: 'EURO' }, [toy], /three lower-case letters/],
   ['true in place of overrides', { toy: true }, [toy], /false or an object/],
-  ['null', null as never, [toy], /amount/],
+  ['null', null as never, [toy], /a price is an object/],
 ]
 
 describe('promise: a price that cannot be asked is a TypeError at construction, and names the remedy', () => {
@@ -167,6 +170,10 @@ describe('promise: a price that cannot be asked is a TypeError at construction, 
       change === null ? make({ methods }).charge(null as never) : price(change, methods)
     expect(charge).toThrow(TypeError)
     expect(charge).toThrow(remedy)
+  })
+
+  test('a lifetime of ten seconds and one of 30 days are fine', () => {
+    for (const lifetime of [10, 2_592_000]) expect(() => price({ lifetime })).not.toThrow()
   })
 
   test('rule "Price": flat terms go to the one rail that they fit; overrides make room for them', async () => {

@@ -5,9 +5,10 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseCredential } from '@mppkit/core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { parseRecord, paymentsQueue, recordKey, unclaimedQueue, type State } from '../src/lib/record.ts'
+import { paymentsQueue } from '../src/lib/queues.ts'
+import { parseRecord, recordKey, type State } from '../src/lib/record.ts'
 import { openCounter, TRADES, type Counter, type Point, type Trade, type TradeName } from './lib/counter.ts'
-import { buy, persist } from './lib/harness.ts'
+import { all, buy, persist } from './lib/harness.ts'
 
 const SCRIPT = fileURLToPath(new URL('lib/mortal.ts', import.meta.url))
 const LEASE_IS_OVER = 61_000
@@ -216,7 +217,7 @@ async function expectBooks(shop: Counter, trade: TradeName, end: End): Promise<v
   expect(await shop.ledger.balance('alice')).toBe(100_000n - 100n * BigInt(debits - refunds))
   expect(shop.starts()).toBeLessThanOrEqual(attempts)
   const challenge = challengeOf(shop)
-  const listed = await shop.store.due(unclaimedQueue('api.example.com'), 10)
+  const listed = await all(shop.unclaimed())
   const record = await shop.store.get(recordKey(challenge.realm, quoteOf(challenge)))
   expect(listed.length).toBe(end === 'owed' ? 1 : 0)
   expect(await shop.store.due(paymentsQueue('api.example.com'), 10)).toEqual([])

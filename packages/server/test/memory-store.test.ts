@@ -99,6 +99,28 @@ describe('memoryStore', () => {
     expect(paged).toEqual(expected)
   })
 
+  test('an entry that expires at this very millisecond is no longer due', async () => {
+    let clock = 0
+    const store = memoryStore({ now: () => clock })
+    await store.swap('a', 'absent', { value: '', ttl: 1, due: { queue: 'q', in: 1 } })
+    clock = 1000
+    expect([await store.get('a'), await store.due('q', 10)]).toEqual([undefined, []])
+  })
+
+  test('what fell due in one millisecond pages completely, in order and once, one by one', async () => {
+    const store = memoryStore({ now: () => 0 })
+    const keys = Array.from({ length: 1200 }, (_, index) => `${index}`)
+    for (const key of keys)
+      await store.swap(key, 'absent', { value: '', ttl: 60, due: { queue: 'q', in: 0 } })
+    const paged: string[] = []
+    let page = await store.due('q', 1)
+    while (page.length > 0 && paged.length <= keys.length) {
+      paged.push(page[0]!.key)
+      page = await store.due('q', 1, page[0])
+    }
+    expect(paged).toEqual(keys)
+  })
+
   test('`after` must come from due', async () => {
     const store = memoryStore()
     await store.swap('a', 'absent', { value: '', ttl: 60 })

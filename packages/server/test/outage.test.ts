@@ -1,6 +1,6 @@
+import { decodeOpaque } from '@mppkit/core'
 import { memoryStore } from '@mppkit/server'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { parseRecord, unclaimedQueue } from '../src/lib/record.ts'
 import {
   buy,
   drive,
@@ -10,8 +10,10 @@ import {
   type Ask,
   type Handled,
   type SellerOptions,
+  all,
 } from './lib/harness.ts'
 import { counting, faulty, type Loss } from './lib/stores.ts'
+import { recordKey } from '../src/lib/record.ts'
 
 beforeEach(
   () =>
@@ -124,8 +126,8 @@ describe.each(RAILS)('rules 1 5 14: the store fails; %s', (_name, options, ask) 
         await shop.recover()
       }
       const moved = (await shop.ledger.transfers()).length
-      const listed = await shop.store.due(unclaimedQueue('api.example.com'), 10)
-      for (const entry of listed) expect(parseRecord(entry).state).toBe('unclaimed')
+      const listed = await all(shop.unclaimed())
+      for (const { state } of listed) expect(state).toBe('unclaimed')
       // Every debit is an answer or is listed; a push that no record was ever made of is known to the buyer only.
       expect(moved).toBeLessThanOrEqual(1)
       if (moved === 1 && starts() === 0 && !before) expect(listed.length).toBe(1)
@@ -262,6 +264,22 @@ test('rule 18: a paid request costs one get and four swaps, one more with a note
     [1, 5],
     [1, 5],
   ])
+})
+
+test('rule 5: a record that has vanished under a settlement runs no handler, and the money moves once', async () => {
+  const { shop, gate, paid, handler, starts } = await open()
+  const { settle } = shop.toy
+  shop.toy.settle = async (parsed, context) => {
+    shop.toy.settle = settle
+    const receipt = await settle(parsed, context)
+    const key = recordKey('api.example.com', decodeOpaque(context.challenge.opaque!)['_n']!)
+    await shop.store.swap(key, (await shop.store.get(key))!.version, 'delete')
+    return receipt
+  }
+  const answer = await drive(gate, paid, handler)
+  expect([answer.status, answer.header('retry-after'), starts()]).toEqual([409, '1', 0])
+  expect((await drive(gate, paid, handler)).status).toBe(200)
+  expect([starts(), (await shop.ledger.transfers()).length]).toEqual([1, 1])
 })
 
 function never(): never {

@@ -1,7 +1,7 @@
 import { formatCredential } from '@mppkit/core'
 import { expect, test } from 'vitest'
-import { parseRecord, unclaimedQueue } from '../src/lib/record.ts'
-import { buy, drive, PRICE, seller, type Ask, type Reply, type Seller } from './lib/harness.ts'
+import { all, buy, drive, PRICE, seller, type Ask, type Reply, type Seller } from './lib/harness.ts'
+import { freezer } from './lib/points.ts'
 
 /** Money that moves before the credential arrives: rule 10. */
 function pushShop(): Seller {
@@ -12,8 +12,8 @@ function final(answer: Reply): [number, string | undefined] {
   return [answer.status, answer.header('retry-after')]
 }
 
-async function listed(shop: Seller) {
-  return (await shop.store.due(unclaimedQueue('api.example.com'), 10)).map((entry) => parseRecord(entry))
+function listed(shop: Seller) {
+  return all(shop.unclaimed())
 }
 
 /** A transfer that names no challenge. */
@@ -39,6 +39,26 @@ test('A10, rule 10, TC-096: money that moved, shown after `expires`: listed, nam
   expect((await listed(shop)).map(({ state, receipt }) => [state, receipt?.reference])).toEqual([
     ['unclaimed', transfer!.id],
   ])
+})
+
+test('A3, rule 4: taken up again after another quote has claimed its transfer: refused, and the transfer counts once', async () => {
+  const ice = freezer()
+  const dying = seller({ toy: { moves: 'before' }, probe: ice.probe })
+  await dying.fund()
+  const { store, ledger, clock } = dying
+  const shop = seller({ store, ledger, now: clock.now, toy: { moves: 'before' } })
+  const gate = shop.charge(PRICE)
+  const [one, two] = [(await drive(gate)).challenges[0]!, (await drive(gate)).challenges[0]!]
+  await plainTransfer(shop)
+  // Ends between the claims of quote and transfer.
+  ice.freeze('claimed')
+  void drive(dying.charge(PRICE), proofOf(one))
+  await ice.frozen()
+  expect((await drive(gate, proofOf(two))).status).toBe(200)
+  clock.advance(31_000)
+  const { status, problem } = await drive(gate, proofOf(one), never)
+  expect([status, problem.type]).toEqual([402, expect.stringMatching(/verification-failed$/)])
+  expect(await listed(shop)).toEqual([])
 })
 
 test('A10, rule 10: late money whose rail falters on the way is still listed, not delivered', async () => {

@@ -1,7 +1,8 @@
+import { decodeOpaque, parseCredential } from '@mppkit/core'
 import type { Answer } from '@mppkit/server'
 import { expect, test } from 'vitest'
-import { unclaimedQueue } from '../src/lib/record.ts'
 import {
+  all,
   buy,
   drive,
   fakeClock,
@@ -32,7 +33,7 @@ function redeploy(shop: ReturnType<typeof seller>, options: SellerOptions = {}) 
 }
 
 async function listed(shop: ReturnType<typeof seller>): Promise<number> {
-  return (await shop.store.due(unclaimedQueue('api.example.com'), 10)).length
+  return (await all(shop.unclaimed())).length
 }
 
 test('rule 8, C2 A1: aborting at the last byte three times gives content, and neither a fourth start nor the money back', async () => {
@@ -313,4 +314,53 @@ test('rule 11, C34: a refund whose reply is lost is made once', async () => {
   expect(await shop.ledger.balance('alice')).toBe(100_000n)
   expect((await shop.ledger.transfers()).length).toBe(2)
   expect((await persist(gate, ask, clock.advance)).status).toBe(402)
+})
+
+test.each([
+  ['45s', 45],
+  ['3min', 180],
+  ['2h', 7_200],
+  ['1d', 86_400],
+])('rule 8: within %s is %i seconds, and not one more', async (within, seconds) => {
+  const shop = seller()
+  await shop.fund()
+  const gate = shop.charge({ ...PRICE, redeem: { within } })
+  const paid = await buy(shop, gate)
+  expect((await drive(gate, paid, FAIL)).status).toBe(500)
+  shop.clock.advance(seconds * 1000 - 1_000)
+  await shop.recover()
+  expect(await listed(shop)).toBe(0)
+  shop.clock.advance(1_001)
+  await shop.recover()
+  expect(await listed(shop)).toBe(1)
+})
+
+test('rule 8: a paid request that failed is honoured 20 hours later where the seller says a day', async () => {
+  const shop = seller()
+  await shop.fund()
+  const gate = shop.charge({ ...PRICE, redeem: { within: '1d' } })
+  const paid = await buy(shop, gate)
+  await drive(gate, paid, FAIL)
+  shop.clock.advance(20 * 3_600_000)
+  await shop.recover()
+  expect((await drive(gate, paid)).status).toBe(200)
+})
+
+test('rule 17: who recovers has recovered: no rail is still at work', async () => {
+  const shop = seller({ toy: { canRefund: true } })
+  await shop.fund()
+  const gate = shop.charge({ ...PRICE, redeem: { within: '1h' } })
+  const paid = await buy(shop, gate)
+  const { challenge } = parseCredential(paid.headers!['authorization']!.slice('Payment '.length))
+  const id = decodeOpaque(challenge.opaque!)['_n']!
+  shop.faults.next('settle', 'unknown-after')
+  expect((await drive(gate, paid)).status).toBe(503)
+  shop.clock.advance(61_000)
+  shop.faults.next('find', 'slow')
+  expect(await shop.recover()).toBe(1)
+  expect((await shop.trace(id))?.state).toBe('settled')
+  shop.clock.advance(3_601_000)
+  shop.faults.next('refund', 'slow')
+  expect(await shop.recover()).toBe(1)
+  expect(await shop.ledger.balance('alice')).toBe(100_000n)
 })

@@ -1,8 +1,8 @@
 import type { Store } from '@mppkit/core'
 import { memoryStore } from '@mppkit/server'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { buy, drive, PRICE, seller, type Reply } from './lib/harness.ts'
-import { faulty } from './lib/stores.ts'
+import { buy, drive, PRICE, seller, type Reply, type SellerOptions } from './lib/harness.ts'
+import { counting, faulty } from './lib/stores.ts'
 
 beforeEach(
   () =>
@@ -23,11 +23,16 @@ function wait(answer: Reply): [number, string | undefined] {
   return [answer.status, answer.header('retry-after')]
 }
 
-test('rule 5: a handler or a settlement longer than the lease keeps it', async () => {
-  const shop = seller({ now, store: memoryStore({ now }) })
+/** A seller, and a credential that pays for what it sells. */
+async function onSale(options: SellerOptions) {
+  const shop = seller(options)
   await shop.fund()
   const gate = shop.charge(PRICE)
-  const ask = await buy(shop, gate)
+  return { shop, gate, ask: await buy(shop, gate) }
+}
+
+test('rule 5: a handler or a settlement longer than the lease keeps it', async () => {
+  const { shop, gate, ask } = await onSale({ now, store: memoryStore({ now }) })
   shop.faults.next('settle', 'stall')
   let signal: AbortSignal | undefined
   const running = drive(gate, ask, async (grant) => {
@@ -47,10 +52,7 @@ test('rule 5: a handler or a settlement longer than the lease keeps it', async (
 })
 
 test('rules 5 6: a rail that stalls for minutes holds the payment no longer: taken over, one movement, one answer', async () => {
-  const shop = seller({ now, store: memoryStore({ now }) })
-  await shop.fund()
-  const gate = shop.charge(PRICE)
-  const ask = await buy(shop, gate)
+  const { shop, gate, ask } = await onSale({ now, store: memoryStore({ now }) })
   let starts = 0
   const handler = () => (starts++, {})
   shop.faults.next('settle', 'stall')
@@ -67,10 +69,7 @@ test('rules 5 6: a rail that stalls for minutes holds the payment no longer: tak
 test('rule 5: `payment.signal` fires once somebody else owns the payment', async () => {
   const store = memoryStore({ now: () => now() + skew })
   let skew = 0
-  const shop = seller({ now, store })
-  await shop.fund()
-  const gate = shop.charge(PRICE)
-  const ask = await buy(shop, gate)
+  const { gate, ask } = await onSale({ now, store })
   let aborted = false
   const running = drive(gate, ask, async ({ payment } = never()) => {
     payment.signal.addEventListener('abort', () => (aborted = true))
@@ -88,11 +87,87 @@ test('rule 5: `payment.signal` fires once somebody else owns the payment', async
   expect((await running).status).toBe(200)
 })
 
+test('rule 5: `payment.signal` has fired for whoever asks for it after the loss', async () => {
+  const store = memoryStore({ now: () => now() + skew })
+  let skew = 0
+  const { gate, ask } = await onSale({ now, store })
+  let aborted: boolean | undefined
+  const running = drive(gate, ask, async ({ payment } = never()) => {
+    await new Promise((resolve) => setTimeout(resolve, 20_000))
+    aborted = payment.signal.aborted
+    return {}
+  })
+  await pass(1)
+  skew = 40_000
+  expect((await drive(gate, ask)).status).toBe(200)
+  await pass(20_000)
+  expect(aborted).toBe(true)
+  await running
+})
+
+test('rule 5: a rail that fails after the payment was lost to another says nothing about it', async () => {
+  const store = memoryStore({ now: () => now() + skew })
+  let skew = 0
+  const { shop, gate, ask } = await onSale({ now, store })
+  const { settle } = shop.toy
+  shop.toy.settle = async () => {
+    shop.toy.settle = settle
+    await new Promise((resolve) => setTimeout(resolve, 20_000))
+    throw new Error('the rail hangs up')
+  }
+  const running = drive(gate, ask)
+  await pass(1)
+  skew = 40_000
+  expect((await drive(gate, ask)).status).toBe(200)
+  await pass(20_000)
+  expect(wait(await running)).toEqual([409, '1'])
+  expect([shop.errors, (await shop.ledger.transfers()).length]).toEqual([[], 1])
+})
+
+test('rule 5: a lease is renewed every ten seconds, not more often', async () => {
+  const store = counting(memoryStore({ now }))
+  const { gate, ask } = await onSale({ now, store })
+  const running = drive(gate, ask, async () => {
+    store.reset()
+    await new Promise((resolve) => setTimeout(resolve, 35_000))
+    return {}
+  })
+  const swaps: number[] = []
+  for (const ms of [9_999, 2_501, 22_400]) {
+    await pass(ms)
+    swaps.push(store.calls.swap)
+  }
+  expect(swaps).toEqual([0, 1, 3])
+  await pass(1_000)
+  expect((await running).status).toBe(200)
+})
+
+test('rule 5: whoever is told to send it again finds the payment free', async () => {
+  const inner = memoryStore({ now })
+  const store: Store = {
+    ...inner,
+    async swap(key, expect, next) {
+      if (next !== 'delete' && next.lease === undefined)
+        await new Promise((resolve) => setTimeout(resolve, 500))
+      return inner.swap(key, expect, next)
+    },
+  }
+  const { shop, gate, ask } = await onSale({ now, store })
+  const ended = async (): Promise<Reply> => {
+    let answer: Reply | undefined
+    void drive(gate, ask).then((reply) => (answer = reply))
+    while (answer === undefined) await pass(10)
+    return answer
+  }
+  shop.faults.next('settle', 'unknown-before')
+  shop.faults.next('find', 'down')
+  expect(wait(await ended())).toEqual([503, '1'])
+  expect(wait(await ended())).toEqual([503, '1'])
+  expect((await ended()).status).toBe(200)
+})
+
 test('rule 5: no lease is renewed after its payment has ended', async () => {
-  const shop = seller({ now, store: memoryStore({ now }) })
-  await shop.fund()
-  const gate = shop.charge(PRICE)
-  const ask = await buy(shop, gate)
+  const { shop, gate, ask } = await onSale({ now, store: memoryStore({ now }) })
   shop.faults.next('settle', 'unknown-before')
   expect(wait(await drive(gate, ask))).toEqual([503, '1'])
   await pass(40_000)
@@ -104,10 +179,7 @@ test('rule 5: no lease is renewed after its payment has ended', async () => {
 
 test('rule 5: `payment.signal` fires when the store cannot be reached for as long as the lease', async () => {
   const store = faulty(memoryStore({ now }))
-  const shop = seller({ now, store })
-  await shop.fund()
-  const gate = shop.charge(PRICE)
-  const ask = await buy(shop, gate)
+  const { gate, ask } = await onSale({ now, store })
   let aborted = 0
   const running = drive(gate, ask, async ({ payment } = never()) => {
     payment.signal.addEventListener('abort', () => (aborted = Date.now()))
@@ -146,10 +218,7 @@ test.each([1, 2, 3])(
 
 test('rules 5 14: a refusal that cannot be recorded leaves no lease that renews itself for ever', async () => {
   const store = faulty(memoryStore({ now }))
-  const shop = seller({ now, store })
-  await shop.fund()
-  const gate = shop.charge(PRICE)
-  const ask = await buy(shop, gate)
+  const { shop, gate, ask } = await onSale({ now, store })
   shop.faults.next('settle', 'decline')
   // get, claim, proof; then the deletion fails.
   store.fail(4, 'before', 'lasting')
@@ -163,10 +232,7 @@ test('rules 5 14: a refusal that cannot be recorded leaves no lease that renews 
 
 test('rule 14: "settled" that cannot be written runs no handler and leaves no lease that renews itself for ever', async () => {
   const store = faulty(memoryStore({ now }))
-  const shop = seller({ now, store })
-  await shop.fund()
-  const gate = shop.charge(PRICE)
-  const ask = await buy(shop, gate)
+  const { shop, gate, ask } = await onSale({ now, store })
   let starts = 0
   store.fail(4, 'before', 'lasting')
   expect(wait(await drive(gate, ask, () => (starts++, {})))).toEqual([503, '1'])
@@ -188,10 +254,7 @@ test('rule 5: a renewal that falls due while the end is being written does not t
       return inner.swap(key, expect, next)
     },
   }
-  const shop = seller({ now, store })
-  await shop.fund()
-  const gate = shop.charge(PRICE)
-  const ask = await buy(shop, gate)
+  const { gate, ask } = await onSale({ now, store })
   const running = drive(gate, ask, async () => {
     await new Promise((resolve) => setTimeout(resolve, 9_000))
     delay = 5_000
@@ -206,10 +269,7 @@ test('rule 5: a renewal that falls due while the end is being written does not t
 
 test('rules 7 14, A15: "delivered" is written again while the lease lasts, and the answer is not held up or changed', async () => {
   const store = faulty(memoryStore({ now }))
-  const shop = seller({ now, store })
-  await shop.fund()
-  const gate = shop.charge(PRICE)
-  const ask = await buy(shop, gate)
+  const { gate, ask } = await onSale({ now, store })
   const running = drive(gate, ask, () => {
     store.fail(1, 'before', 'lasting')
     return {}
@@ -221,12 +281,25 @@ test('rules 7 14, A15: "delivered" is written again while the lease lasts, and t
   expect((await drive(gate, ask)).status).toBe(402)
 })
 
+test('rule 14: "delivered" is written again after a tenth of a second', async () => {
+  const store = faulty(memoryStore({ now }))
+  const { gate, ask } = await onSale({ now, store })
+  const running = drive(gate, ask, () => {
+    store.fail(1, 'before', 'twice')
+    return {}
+  })
+  let ended = false
+  void running.then(() => (ended = true))
+  await pass(99)
+  expect(ended).toBe(false)
+  await pass(1)
+  expect(ended).toBe(true)
+  expect((await running).status).toBe(200)
+})
+
 test('A15: "delivered" that could not be written in time costs one more delivery at most, and it is counted', async () => {
   const store = faulty(memoryStore({ now }))
-  const shop = seller({ now, store })
-  await shop.fund()
-  const gate = shop.charge(PRICE)
-  const ask = await buy(shop, gate)
+  const { gate, ask } = await onSale({ now, store })
   const running = drive(gate, ask, () => {
     store.fail(1, 'before', 'lasting')
     return {}

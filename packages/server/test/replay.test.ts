@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { formatCredential, parseCredential, type OnceMethod } from '@mppkit/core'
+import { formatCredential, parseCredential, type OnceMethod, type Store } from '@mppkit/core'
 import { memoryStore } from '@mppkit/server'
 import { sqliteStore } from '@mppkit/sqlite'
 import { toyMethod } from '@mppkit/testing/toy'
@@ -9,6 +9,7 @@ import { toyWallet } from '@mppkit/testing/toy'
 import { expect, test } from 'vitest'
 import { proofKey } from '../src/lib/record.ts'
 import { buy, drive, fakeClock, PRICE, seller, type Ask, type Reply } from './lib/harness.ts'
+import { deferred } from './lib/points.ts'
 import { counting } from './lib/stores.ts'
 
 const KEY = { 'idempotency-key': 'order-1' }
@@ -256,6 +257,39 @@ test('table: "same" is the same proof, however the JSON is spelled', async () =>
   const respelled = { headers: { authorization: `Payment ${Buffer.from(json).toString('base64url')}` } }
   expect((await drive(gate, respelled)).status).toBe(200)
 })
+test.each(['declined by its rail', "with another payment's key"])(
+  "rules 4 5: refused, %s: while its claims are taken back they are nobody else's",
+  async (why) => {
+    const inner = memoryStore()
+    const [began, go] = [deferred(), deferred()]
+    let holds = false
+    const store: Store = {
+      ...inner,
+      async get(key) {
+        if (holds && key.startsWith('proof:')) {
+          holds = false
+          began.resolve()
+          await go.promise
+        }
+        return inner.get(key)
+      },
+    }
+    const shop = seller({ store, now: Date.now })
+    await shop.fund()
+    const gate = shop.charge(PRICE)
+    const ask = { headers: { 'idempotency-key': 'k' } }
+    if (why.startsWith('declined')) shop.faults.next('settle', 'decline')
+    else expect((await drive(gate, await buy(shop, gate, ask))).status).toBe(200)
+    const paid = await buy(shop, gate, ask)
+    holds = true
+    const running = drive(gate, paid)
+    await began.promise
+    const meanwhile = await drive(gate, paid)
+    expect([meanwhile.status, meanwhile.header('retry-after')]).toEqual([409, '1'])
+    go.resolve()
+    expect((await running).status).toBe(402)
+  },
+)
 
 function never(): never {
   throw new Error('no handler may run')

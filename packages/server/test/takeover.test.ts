@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { formatCredential, parseCredential, PaymentError } from '@mppkit/core'
 import { describe, expect, test, vi } from 'vitest'
-import { paymentsQueue, proofKey, unclaimedQueue } from '../src/lib/record.ts'
+import { paymentsQueue } from '../src/lib/queues.ts'
+import { proofKey } from '../src/lib/record.ts'
 import { openCounter, type Point, type TradeName } from './lib/counter.ts'
 import {
   buy,
@@ -16,6 +17,7 @@ import {
   seller,
   type Reply,
   type SellerOptions,
+  all,
 } from './lib/harness.ts'
 import { deferred, freezer } from './lib/points.ts'
 
@@ -204,7 +206,7 @@ test('A3, rule 4: the same, and nobody asks for the first quote again: recovery 
     clock.advance(3_600_000)
     await second.recover()
   }
-  expect(await first.store.due(unclaimedQueue('api.example.com'), 10)).toEqual([])
+  expect(await all(first.unclaimed())).toEqual([])
   expect(await first.store.due(paymentsQueue('api.example.com'), 10)).toEqual([])
 })
 

@@ -2,6 +2,7 @@ import { memoryStore, type MppOptions, type Transport } from '@mppkit/server'
 import { describe, expect, test } from 'vitest'
 import { buy, drive, PRICE, seller, type Ask, type Reply } from './lib/harness.ts'
 import { counting } from './lib/stores.ts'
+import { peerOf } from '../src/lib/web.ts'
 
 const ORIGIN = 'https://api.example.com'
 const PROXY = '10.0.0.1'
@@ -131,6 +132,9 @@ describe('C14: trustProxy by address', () => {
     [['2001:db8::/33'], '2001:db8:7fff::1', true],
     [['2001:db8::/33'], '2001:db8:8000::1', false],
     [['::1', '10.0.0.1'], '::1', true],
+    [['2001:db8:0:0:0:0:0:1'], '2001:db8::1', true],
+    [['2001:db8::1'], '2001:DB8:0:0:0:0:0:1', true],
+    [['2001:db8:0:0:0:0:0:1'], '2001:db8:0:0:0:0:0:2', false],
     [['10.0.0.1'], 'unknown', false],
     [['10.0.0.1'], '', false],
   ]
@@ -139,6 +143,12 @@ describe('C14: trustProxy by address', () => {
     expect((await asked({ trustProxy }, via({ 'x-forwarded-proto': 'https' }, remote))).status).toBe(
       believed ? 402 : 403,
     )
+  })
+
+  test('an address that is not on the list is what it is without a list: its word for http counts as little', async () => {
+    const ask = via({ 'x-forwarded-proto': 'http' }, '203.0.113.9')
+    expect((await asked({ trustProxy: ['10.0.0.0/8'], origin: ORIGIN }, ask)).status).toBe(402)
+    expect((await asked({ origin: ORIGIN }, ask)).status).toBe(402)
   })
 
   test('a socket without an address is not trusted', async () => {
@@ -213,4 +223,13 @@ describe('rule 16, C36: refused credentials are counted by the address that a tr
   test('behind a proxy that is not named nobody is locked out for another', async () => {
     expect(await twice('plain')).toEqual([402, 402])
   })
+})
+
+test.each<[string, Parameters<typeof peerOf>[0], Transport, string | undefined]>([
+  ['loopback', { remoteAddr: { hostname: '127.0.0.1' } }, 'loopback', '127.0.0.1'],
+  ['an address', { remoteAddr: { hostname: '203.0.113.7' } }, 'unknown', '203.0.113.7'],
+  ['a Unix socket', { remoteAddr: {} }, 'unknown', undefined],
+  ['nothing', {}, 'unknown', undefined],
+])('C14: where the runtime shows %s beside the request', (_name, beside, transport, remote) => {
+  expect(peerOf(beside)).toEqual({ transport, remote })
 })

@@ -46,6 +46,8 @@ export interface Store {
   swap(key: string, expect: Version | 'absent', next: Write | 'delete'): Promise<SwapResult>
   /** The entries of a queue that are due by the store's clock, oldest first. Does not claim. `after` pages on. */
   due(queue: string, limit: number, after?: Entry): Promise<Entry[]>
+  /** Asks whether the store can be relied on as it is set up. Rejects with what is wrong and the remedy; names addresses without passwords. */
+  check?(): Promise<void>
   close?(): Promise<void>
   /** Set by a store that forgets when the process ends: a server refuses it beyond loopback. */
   readonly volatile?: true
@@ -121,6 +123,11 @@ export interface OnceMethod<Override = object, Proof = unknown, Name extends str
   settle(parsed: Parsed<Proof>, context: Noted): Promise<Receipt>
   /** Asks the rail, without the buyer. `not-moved` means: has not moved and can never move. Not found is `unknown`. */
   find(note: string, context: Context): Promise<Receipt | 'not-moved' | 'unknown'>
+  /**
+   * Returns all that was paid to whoever paid it. Idempotent per `by.id`; notes before it sends. A `PaymentError` says
+   * that nothing was returned and nothing will be. The record of a payment does not live for ever: once it is gone,
+   * `context.request` is empty, and of the challenge only id, realm, method and intent are known.
+   */
   refund?(receipt: Receipt, by: { id: string }, context: Noted): Promise<Receipt>
   /** Whether this is a test network or a live one; a server refuses to mix them. */
   mode?: 'test' | 'live'

@@ -9,9 +9,12 @@ export type PaymentErrorCode =
   | 'invalid-challenge'
   | `${string}/${string}`
 
+const BRAND = Symbol.for('mppkit.PaymentError')
+
 /**
  * The payer's fault, or a message that cannot be read. `detail` may go to the wire; `cause` never does.
- * Anything that is not a `PaymentError` is a fault of ours or of the rail.
+ * Anything that is not a `PaymentError` is a fault of ours or of the rail. `instanceof` knows those of another copy of this
+ * package, too: a bundle may hold one beside that of a rail.
  */
 export class PaymentError extends Error {
   override readonly name = 'PaymentError'
@@ -22,5 +25,14 @@ export class PaymentError extends Error {
     super(detail, options)
     this.code = code
     this.detail = detail
+  }
+
+  get [BRAND](): true {
+    return true
+  }
+
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    if (this !== PaymentError) return Function.prototype[Symbol.hasInstance].call(this, value)
+    return typeof value === 'object' && value !== null && BRAND in value
   }
 }

@@ -1,23 +1,40 @@
 import type { OnceMethod } from '@mppkit/core'
 import { createGates, type Gates, type MppOptions } from './gates.ts'
+import { writeOpenApi, type Api, type Described } from './openapi.ts'
 import type { Price } from './price.ts'
 import type { Gate, Payment } from './seam.ts'
 
 type Methods = readonly OnceMethod<never>[]
 
 /** What `createMpp` returns: makers of whatever the framework guards routes with, and the operator's calls. */
-export interface Mpp<Guard, M extends Methods = Methods> extends Omit<Gates<M>, 'charge'> {
+export interface Mpp<Guard, M extends Methods = Methods> extends Omit<Gates<M>, 'charge' | 'openapi'> {
   /** Guards a route: one payment per request. */
   charge(price: Price<M>): Guard
+  /**
+   * Describes the API, for `/openapi.json` and `/llms.txt`: an operation is paid for if what `charge` returned for its
+   * route stands there. Throws `TypeError` with the remedy.
+   */
+  openapi(api: Api<Guard>): Described
 }
 
 /** Turns an adapter's `paid` into its `createMpp`. */
-export function adapter<Guard>(
+export function adapter<Guard extends object>(
   paid: (gate: Gate) => Guard,
 ): <const M extends Methods>(options: MppOptions<M>) => Mpp<Guard, M> {
   return (options) => {
     const gates = createGates(options)
-    return { ...gates, charge: (price) => paid(gates.charge(price)) }
+    // Beside the guards, not on them: frameworks read what they are given.
+    const made = new WeakMap<object, Gate>()
+    return {
+      ...gates,
+      charge(price) {
+        const gate = gates.charge(price)
+        const guard = paid(gate)
+        made.set(guard, gate)
+        return guard
+      },
+      openapi: (api) => writeOpenApi(api, (guard) => made.get(guard), options),
+    }
   }
 }
 

@@ -13,8 +13,18 @@ const TITLES: Record<number, string> = {
 }
 
 /** An answer as a web `Response`. */
-export function toResponse(answer: Answer): Response {
-  return new Response(answer.body as BodyInit | null, { status: answer.status, headers: answer.headers })
+export function toResponse({ status, headers, body }: Answer): Response {
+  return new Response(body as BodyInit | null, { status, headers: recordOf(headers) ?? headers })
+}
+
+/** Where no field has two lines: runtimes that send a Response natively need not make a Headers object of a record. */
+function recordOf(headers: Answer['headers']): Record<string, string> | undefined {
+  const fields: Record<string, string> = {}
+  for (const [name, value] of headers) {
+    if (name in fields) return undefined
+    fields[name] = value
+  }
+  return fields
 }
 
 /** A refusal that no payment can mend: RFC 9457 with `about:blank`. */

@@ -8,6 +8,7 @@ import {
   type PaymentError,
 } from '@mppkit/core'
 import { bodyFault, problemBody } from './answer.ts'
+import { PAGE_HEADERS, pageFor, wantsPage, writePage, type PageOption } from './page.ts'
 import type { CompiledPrice, Quoted, Rail } from './price.ts'
 import { newQuote } from './quote.ts'
 import { hash } from './runtime.ts'
@@ -34,16 +35,18 @@ export interface Asking {
 }
 
 interface AskingOptions {
+  realm: string
   binding: Binding
   credentialHeader: 'authorization' | 'payment-authorization'
+  /** Without a path; undefined: not known. */
+  origin?: string | undefined
+  page?: PageOption | undefined
   now(): number
 }
 
 /** Writes the challenges of one price. */
-export function createAsking(
-  { binding, credentialHeader, now }: AskingOptions,
-  price: CompiledPrice,
-): Asking {
+export function createAsking(options: AskingOptions, price: CompiledPrice): Asking {
+  const { binding, credentialHeader, now } = options
   const { rails, amount, lifetime, maxBody } = price
   const headerTail = credentialHeader === 'authorization' ? '' : ', header="Payment-Authorization"'
   const fixed: [string, string][] = [
@@ -52,6 +55,8 @@ export function createAsking(
     ['access-control-expose-headers', EXPOSED],
   ]
   if (credentialHeader !== 'authorization') fixed.push(['vary', 'Payment-Authorization'])
+  const page = pageFor(options.page, price.page)
+  if (page) fixed.push(['vary', 'Accept'])
   const ranked = new Map<string, readonly Rail[]>()
   let second = 0
   let expiry = ''
@@ -110,11 +115,38 @@ export function createAsking(
       headers.push(...fixed)
       if (asked.vary) headers.push(['vary', asked.vary])
       const status = error?.code === 'method-unsupported' ? 400 : 402
+      if (page && wantsPage(request)) return pageOf(request, asked, expires, headers)
       const body = error ? problemBody(error.code, error.detail, status) : REQUIRED
       return { status, headers, body: body(signed[0] ?? '') }
     }
     if (ids.every((id) => typeof id === 'string')) return write(ids)
     return Promise.all(ids.map((id) => Promise.resolve(id))).then(write)
+  }
+
+  /** The same answer, for somebody who looks at it in a browser. */
+  function pageOf(
+    request: Incoming,
+    { amount: said }: Asked,
+    expires: string,
+    headers: Answer['headers'],
+  ): Answer {
+    const offers = rails.map((rail) => ({
+      method: rail.method,
+      request: (said === undefined ? rail.constant : rail.quoteFor(said))?.request ?? {},
+    }))
+    const terms = {
+      realm: options.realm,
+      amount: said ?? (amount as string),
+      offers,
+      expires,
+      url: `${options.origin ?? hostOf(request)}${request.target}`,
+    }
+    const kept = headers.filter(([name]) => name !== 'content-type' && name !== 'cache-control')
+    return {
+      status: 402,
+      headers: [...kept, ...PAGE_HEADERS.map(([name, value]): [string, string] => [name, value])],
+      body: writePage(page ?? {}, terms),
+    }
   }
 
   function ordered(accept: string | null): readonly Rail[] {
@@ -125,7 +157,8 @@ export function createAsking(
       order = ranges ? rankOffers(rails, ranges) : rails
       if (order.length === 0) order = rails
       if (ranked.size >= 256) ranked.clear()
-      ranked.set(accept, order)
+      // What is long is no client's habit, but somebody's use of our memory.
+      if (accept.length <= 256) ranked.set(accept, order)
     }
     return order
   }
@@ -159,6 +192,12 @@ export function createAsking(
     const bound = `"_g":"${await priceMark(price)}","_h":${JSON.stringify(headers)},`
     return { amount: said, bound, vary: [...names].join(', ') }
   }
+}
+
+/** Without an origin only the loopback is served; what its `Host` says is shown to nobody but who sent it. */
+function hostOf({ headers }: Incoming): string {
+  const host = headers.get('host') ?? ''
+  return /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d{1,5})?$/.test(host) ? `http://${host}` : ''
 }
 
 const CONSTANT: Asked = { amount: undefined, bound: '' }

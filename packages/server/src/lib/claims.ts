@@ -1,14 +1,11 @@
 import type { Store } from '@mppkit/core'
-import type { FaultPoint, Verdict } from './lifecycle.ts'
+import type { FaultPoint, Verdict } from './attempt.ts'
 import {
-  claimFor,
   claimTtl,
   proofTtl,
   parseRecord,
   proofKey,
-  reclaimFor,
   recordKey,
-  unclaim,
   type Hold,
   type PaymentRecord,
 } from './record.ts'
@@ -80,4 +77,47 @@ export function say(action: Action, record: PaymentRecord): Verdict {
   if (kind === 'wait') return { kind: 'conflict', retry: true, detail }
   if (kind === 'refuse' || kind === 'replay') return { kind: 'refused', code: 'invalid-challenge', detail }
   return { kind: 'conflict', retry: false, detail: `${detail} (challenge ${record.claim.challenge.id})` }
+}
+
+/** Claims `key` for `quote`. Resolves with the quote that has it already, if it is another one. Repeatable by its owner. */
+export async function claimFor(
+  store: Store,
+  key: string,
+  quote: string,
+  ttl: number,
+): Promise<string | undefined> {
+  const write = { value: quote, ttl }
+  const result = await store.swap(key, 'absent', write).catch(() => store.swap(key, 'absent', write))
+  if (result.ok || result.entry === undefined || result.entry.value === quote) return undefined
+  return result.entry.value
+}
+
+/** Takes back a claim, if it is still held for `quote`. */
+export async function unclaim(store: Store, key: string, quote: string): Promise<void> {
+  const entry = await store.get(key)
+  if (entry?.value === quote) await store.swap(key, entry.version, 'delete')
+}
+
+/** Re-points an Idempotency-Key claim whose owner is gone. Resolves with whoever was quicker. */
+export async function reclaimFor(
+  store: Store,
+  key: string,
+  from: string,
+  quote: string,
+  ttl: number,
+): Promise<string | undefined> {
+  const entry = await store.get(key)
+  if (entry === undefined || entry.value !== from) return claimFor(store, key, quote, ttl)
+  const result = await store.swap(key, entry.version, { value: quote, ttl })
+  return result.ok ? undefined : result.entry?.value === quote ? undefined : (result.entry?.value ?? from)
+}
+
+/** Nothing has moved and nothing ever can: the claims go, last first. */
+export async function giveUp(store: Store, hold: Hold): Promise<void> {
+  const { claim } = hold
+  // Claims are told by their quote, which whoever has taken over shares: first make sure that nobody has.
+  await hold.write({}, true)
+  if (claim.keyClaim !== undefined) await unclaim(store, claim.keyClaim, claim.quote)
+  await unclaim(store, proofKey(claim.challenge.method, claim.proof), claim.quote)
+  await hold.drop()
 }

@@ -95,9 +95,10 @@ function follow(env: Beside | undefined, report: Report): boolean {
   if (typeof outgoing?.once !== 'function') return false
   // 'finish' alone does not say so: Node 20 emits it also when the socket dies under an answer, and HTTP/2 at every end.
   const http2 = (incoming?.httpVersionMajor ?? 1) > 1
+  // Taken now: a request whose upload was half read has none any more when its answer ends.
+  const socket = incoming?.socket
   outgoing.once('finish', () => {
-    const complete =
-      outgoing.writableFinished && (http2 ? outgoing.writableEnded : !incoming?.socket?.destroyed)
+    const complete = outgoing.writableFinished && (http2 ? outgoing.writableEnded : !socket?.destroyed)
     if (complete) report(outgoing.statusCode, 'all')
   })
   // Whether any of the body followed the head is not shown here; it counts as if.

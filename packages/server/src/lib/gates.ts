@@ -2,12 +2,18 @@ import { createBinding, type OnceMethod, type Store } from '@mppkit/core'
 import type { Cors } from './cors.ts'
 import { createHttpGate, type HttpOptions } from './http.ts'
 import { createSealer } from './keep.ts'
-import { createLifecycle, type FaultPoint } from './lifecycle.ts'
+import type { FaultPoint } from './attempt.ts'
+import { createLifecycle } from './lifecycle.ts'
 import { createLimiter } from './limits.ts'
 import { memoryStore } from './memory-store.ts'
+import { writeOpenApi, type Api, type Described } from './openapi.ts'
+import { createOperator, type Operator, type PaymentEvent } from './operator.ts'
+import { checkPage, type PageOption } from './page.ts'
 import { compilePrice, type Price, type PriceTerms } from './price.ts'
 import { hash } from './runtime.ts'
 import type { Gate, Incoming } from './seam.ts'
+import { createShadowGate, logShadow, SHADOW_WARNING, type ShadowEvent } from './shadow.ts'
+import { createCheck, type Standing } from './startup.ts'
 import { createPeerReader, type Peer, type TrustProxy } from './trust.ts'
 
 export interface MppOptions<Methods extends readonly OnceMethod<never>[] = readonly OnceMethod<never>[]> {
@@ -31,17 +37,44 @@ export interface MppOptions<Methods extends readonly OnceMethod<never>[] = reado
   limits?: { verify?: string | false }
   /** Faults of the rail, of the store, and of recovery. `payment` where one is concerned. Default: `console.error` of the message. */
   onError?: (error: unknown, payment?: { id: string; challengeId: string }) => void
+  /** What the operator should hear of: money that nobody got anything for, and refunds. Told at least once, also after a crash. */
+  onEvent?: (event: PaymentEvent) => void | Promise<void>
+  /** Shows a page in place of the problem to whoever opens a paid address in a browser. Default false; prices may differ. */
+  page?: PageOption
+  /**
+   * False: shadow mode. Every request is let in unpaid, and `onShadow` hears what it would have been asked. Everything
+   * else is checked as ever, so that going live is leaving this out. Default true.
+   */
+  enforce?: boolean
+  /** What a gate would have done, for each request while `enforce` is false. Default: a line with `console.log`. */
+  onShadow?: (event: ShadowEvent) => void | Promise<void>
   /** Unix milliseconds; for tests. */
   now?: () => number
   /** Called at each named point of a payment; for tests. */
   probe?: (point: FaultPoint) => void | Promise<void>
 }
 
-export interface Gates<Methods extends readonly OnceMethod<never>[] = readonly OnceMethod<never>[]> {
+export interface Gates<
+  Methods extends readonly OnceMethod<never>[] = readonly OnceMethod<never>[],
+> extends Operator {
   /** One payment per request. Throws `TypeError` for a price that cannot be asked. */
   charge(price: Price<Methods>): Gate
+  /** Describes the API, for `/openapi.json` and `/llms.txt`, by the gates that guard it. Throws `TypeError` with the remedy. */
+  openapi(api: Api<Gate>): Described
   /** Looks after up to 100 payments that requests left behind; for a cron where no process lives long. Resolves with their number. */
   recover(): Promise<number>
+  /**
+   * Looks, before there is traffic, whether payments can be taken: the store answers, and other servers of this realm
+   * on it have a secret in common with this one; unless `secrets: 'replaced'` says that all old ones are to be forgotten.
+   * Resolves with what two servers can be compared by. Rejects with the remedy.
+   */
+  check(options?: { secrets?: 'replaced' }): Promise<Standing>
+  /**
+   * For a graceful shutdown: takes no more credentials (503, they stay good for other servers) and waits for what has
+   * been paid here to be delivered. Resolves with the payments that were still at work after `timeout` milliseconds
+   * (default 30 000); another server, or this one after its restart, goes on with them.
+   */
+  drain(options?: { timeout?: number }): Promise<number>
   /** Stops the timer of recovery. Does not close the store. */
   close(): void
 }
@@ -62,7 +95,10 @@ export function createGates<const Methods extends readonly OnceMethod<never>[]>(
   const binding = createBinding(secrets)
   const origin = parseOrigin(options.origin)
   const store = storeFor(options.store, origin)
+  if (origin && !origin.loopback && secrets.some((secret) => secret.startsWith(EXAMPLE)))
+    fail('the secret is that of an example, which everybody knows. Make one: openssl rand -base64 32')
   checkCors(options.cors)
+  checkPage(options.page)
   const { header = 'Authorization' } = options
   if (header !== 'Authorization' && header !== 'Payment-Authorization')
     fail('header must be "Authorization" or "Payment-Authorization"')
@@ -74,6 +110,7 @@ export function createGates<const Methods extends readonly OnceMethod<never>[]>(
     methods,
     now,
     onError,
+    onEvent: options.onEvent,
     limiter,
     hash,
     longest: () => longest,
@@ -90,19 +127,45 @@ export function createGates<const Methods extends readonly OnceMethod<never>[]>(
     peerOf: peerReader(options.trustProxy, origin, onError),
     transportFault: (peer) => transportFault(peer, origin),
     cors: options.cors,
+    origin: options.origin?.replace(/\/$/, ''),
+    page: options.page,
     now,
     probe,
   }
+  const isShadow = options.enforce === false
+  if (isShadow) console.warn(SHADOW_WARNING)
+  const made = new WeakSet<Gate>()
   return {
     charge(price) {
       const compiled = compilePrice(price as PriceTerms & Record<string, unknown>, methods, 'charge', realm)
       longest = Math.max(longest, compiled.lifetime)
-      return createHttpGate(http, compiled)
+      const gate = isShadow
+        ? createShadowGate({ ...http, onError, onShadow: options.onShadow ?? logShadow }, compiled)
+        : createHttpGate(http, compiled)
+      made.add(gate)
+      return gate
     },
-    recover: () => lifecycle.recovery.sweep(100),
+    openapi: (api) => writeOpenApi(api, (gate) => (made.has(gate) ? gate : undefined), options),
+    recover: () => lifecycle.recovery.look(100),
+    ...createOperator({ realm, store, now, onError }, lifecycle),
+    check: createCheck({ realm, store, secrets }),
+    async drain({ timeout = 30_000 } = {}) {
+      if (!(timeout >= 0 && timeout <= LONGEST_TIMER))
+        fail(`drain: timeout is ${String(timeout)}; write milliseconds, e.g. { timeout: 30_000 }`)
+      const { recovery, traffic } = lifecycle
+      recovery.stop()
+      const [left] = await Promise.all([traffic.drain(timeout), recovery.rest(timeout)])
+      return left
+    },
     close: () => lifecycle.recovery.stop(),
   }
 }
+
+/** How the secrets of our examples begin; with one of them anybody could sign challenges. */
+const EXAMPLE = 'for-this-example-only'
+
+/** Milliseconds; what is longer ends at once. */
+const LONGEST_TIMER = 0x7fffffff
 
 const KNOWN = [
   'realm',
@@ -115,6 +178,10 @@ const KNOWN = [
   'cors',
   'limits',
   'onError',
+  'onEvent',
+  'page',
+  'enforce',
+  'onShadow',
   'now',
   'probe',
 ]
@@ -124,9 +191,11 @@ function checkOptions(options: object): void {
     fail('createMpp needs options: createMpp({ realm, secret, methods: [tempo.charge({ recipient })] })')
   for (const name of Object.keys(options))
     if (!KNOWN.includes(name)) fail(`createMpp has no option "${name}"; it knows ${KNOWN.join(', ')}`)
-  const { onError, now, probe } = options as Record<string, unknown>
-  for (const [name, value] of Object.entries({ onError, now, probe }))
+  const { onError, onEvent, onShadow, now, probe, enforce } = options as Record<string, unknown>
+  for (const [name, value] of Object.entries({ onError, onEvent, onShadow, now, probe }))
     if (value !== undefined && typeof value !== 'function') fail(`${name} must be a function`)
+  // Not "0" or undefined out of an environment: who gives the goods away must say so.
+  if (enforce !== undefined && typeof enforce !== 'boolean') fail('enforce must be true or false')
 }
 
 /**

@@ -3,8 +3,10 @@ import { bodyFault, refusal } from './answer.ts'
 import { createAsking, EXPOSED } from './asking.ts'
 import { createCors, type Cors } from './cors.ts'
 import { createJudge, Elsewhere, Limited, tokenOf } from './judging.ts'
-import type { Attempt, FaultPoint, Lifecycle, Verdict } from './lifecycle.ts'
+import type { Attempt, FaultPoint, Verdict } from './attempt.ts'
+import type { Lifecycle } from './lifecycle.ts'
 import type { Limiter } from './limits.ts'
+import type { PageOption } from './page.ts'
 import type { CompiledPrice } from './price.ts'
 import type { Run } from './run.ts'
 import type { Answer, Decision, Gate, Grant, Incoming, Opening } from './seam.ts'
@@ -24,6 +26,9 @@ export interface HttpOptions {
   /** Why this transport may not carry payments; throws for the programmer. */
   transportFault(peer: Peer): string | undefined
   cors: Cors | undefined
+  /** The public origin, without a path. */
+  origin: string | undefined
+  page: PageOption | undefined
   now(): number
   probe?: ((point: FaultPoint) => void | Promise<void>) | undefined
 }
@@ -191,7 +196,8 @@ function limited({ seconds }: Limited): Respond {
   return respond(refusal(429, 'Too many refused credentials.', [['retry-after', String(seconds)]]))
 }
 
-function isUnusableKey(key: string | null): boolean {
+/** An Idempotency-Key that no record could be found by. */
+export function isUnusableKey(key: string | null): boolean {
   return key !== null && (key === '' || key.length > 255)
 }
 

@@ -12,7 +12,7 @@ import {
 } from '@mppkit/core'
 import { refusal } from './answer.ts'
 import { boundHeaders, digestOf, priceMark } from './asking.ts'
-import type { Attempt } from './lifecycle.ts'
+import type { Attempt } from './attempt.ts'
 import type { Limiter } from './limits.ts'
 import type { CompiledPrice } from './price.ts'
 import { issuedAt } from './quote.ts'

@@ -1,21 +1,10 @@
-import {
-  PaymentError,
-  type Challenge,
-  type Entry,
-  type JsonObject,
-  type Noted,
-  type OnceMethod,
-  type Parsed,
-  type PaymentErrorCode,
-  type Receipt,
-  type Store,
-} from '@mppkit/core'
+import { PaymentError, type Entry, type Noted, type OnceMethod, type Receipt, type Store } from '@mppkit/core'
+import type { Attempt, FaultPoint, Verdict } from './attempt.ts'
 import type { Limiter } from './limits.ts'
-import { createClaims, say } from './claims.ts'
+import { createClaims, say, giveUp } from './claims.ts'
 import { createRecovery, type Recovery } from './recovery.ts'
 import {
   Fenced,
-  giveUp,
   Hold,
   LATE,
   named,
@@ -23,64 +12,17 @@ import {
   recordKey,
   type Claim,
   type PaymentRecord,
+  holdOn,
 } from './record.ts'
-import { createRun, type Run } from './run.ts'
+import type { PaymentEvent } from './operator.ts'
+import { createRefunds, type Refunds } from './refund.ts'
+import { createRun } from './run.ts'
 import { RailContext } from './rail-context.ts'
 import { methodStore, newHolder, sharesPromises } from './runtime.ts'
+import { addStep } from './steps.ts'
 import { situationOf, TABLE } from './table.ts'
 import type { Kept } from './seam.ts'
-
-/** The named points at which a process may die; tests make it die at each. */
-export type FaultPoint =
-  | 'looked-up'
-  | 'verified'
-  | 'claimed'
-  | 'proof-claimed'
-  | 'key-claimed'
-  | 'noted'
-  | 'settled'
-  | 'handler-started'
-  | 'first-byte'
-  | 'kept'
-  | 'last-byte'
-  | 'delivered'
-  | 'refund-noted'
-  | 'refund-sent'
-
-/** A credential whose challenge is ours: all that can be judged without asking anyone is judged. */
-export interface Attempt {
-  challenge: Challenge
-  request: JsonObject
-  source?: string | undefined
-  method: OnceMethod<never>
-  parsed: Parsed
-  quote: string
-  /** Unix seconds. */
-  issued: number
-  /** Unix ms. */
-  expires: number
-  /** Binds an Idempotency-Key to the operation it was sent with. */
-  scope: string
-  /** Whether the request changes nothing (RFC 9110, safe methods). */
-  safe: boolean
-  idempotencyKey?: string | undefined
-  remote?: string | undefined
-  attempts: number
-  within: number
-  /** The record as an earlier look-up saw it. */
-  entry?: Entry | undefined
-  /** Whether the route still asks for these terms; judged only where no record exists. */
-  terms(): boolean
-}
-
-export type Verdict =
-  | { kind: 'granted'; run: Run }
-  | { kind: 'kept'; answer: Kept }
-  /** The payer's fault. */
-  | { kind: 'refused'; code: PaymentErrorCode; detail: string }
-  | { kind: 'conflict'; retry: boolean; detail: string }
-  /** The rail's or the store's fault; already reported. */
-  | { kind: 'unavailable'; detail: string }
+import { createTraffic, type Traffic } from './traffic.ts'
 
 export interface LifecycleOptions {
   realm: string
@@ -88,6 +30,7 @@ export interface LifecycleOptions {
   methods: readonly OnceMethod<never>[]
   now(): number
   onError(error: unknown, payment?: { id: string; challengeId: string }): void
+  onEvent?: ((event: PaymentEvent) => void | Promise<void>) | undefined
   /** Counts refused credentials per remote; undefined: no limit. */
   limiter?: Limiter | undefined
   hash(text: string): string | Promise<string>
@@ -104,6 +47,8 @@ export interface Lifecycle {
   isOpen(quote: string): Promise<boolean>
   admit(attempt: Attempt): Promise<Verdict>
   recovery: Recovery
+  refunds: Refunds
+  traffic: Traffic
 }
 
 const STORE_DOWN: Verdict = {
@@ -114,6 +59,10 @@ const RAIL_DOWN: Verdict = {
   kind: 'unavailable',
   detail: 'The payment could not be checked or settled now. Send the same credential again.',
 }
+const ENDING: Verdict = {
+  kind: 'unavailable',
+  detail: 'This server is shutting down. Send the same credential again.',
+}
 const BUSY: Verdict = { kind: 'conflict', retry: true, detail: 'The payment is being settled.' }
 
 /** What happens to a payment, decided once for every transport and framework. Knows no HTTP. */
@@ -123,10 +72,12 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
   const verifying = new Map<string, Promise<{ payer?: string }>>()
   const report = (error: unknown, attempt: Attempt): void =>
     onError(error, { id: attempt.quote, challengeId: attempt.challenge.id })
-  const recovery = createRecovery(options, stores)
+  const refunds = createRefunds(options, stores)
+  const recovery = createRecovery(options, stores, refunds)
+  const traffic = createTraffic()
   const stakeClaims = createClaims(options)
 
-  return { lookUp: (quote) => store.get(recordKey(realm, quote)), isOpen, admit, recovery }
+  return { lookUp: (quote) => store.get(recordKey(realm, quote)), isOpen, admit, recovery, refunds, traffic }
 
   async function isOpen(quote: string): Promise<boolean> {
     try {
@@ -139,6 +90,14 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
   }
 
   async function admit(attempt: Attempt): Promise<Verdict> {
+    if (!traffic.enter()) return ENDING
+    const verdict = await decide(attempt)
+    // Who got a grant leaves when the handler has ended.
+    if (verdict.kind !== 'granted') traffic.leave()
+    return verdict
+  }
+
+  async function decide(attempt: Attempt): Promise<Verdict> {
     try {
       let entry = attempt.entry ?? (await store.get(recordKey(realm, attempt.quote)))
       if (probe) await probe('looked-up')
@@ -251,8 +210,7 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
 
   /** A payment whose process died, or whose outcome was unknown. */
   async function resume(attempt: Attempt, record: PaymentRecord, entry: Entry): Promise<Verdict | undefined> {
-    const { claim, ...progress } = record
-    const hold = new Hold(store, entry.key, claim, { ...progress, holder: newHolder() }, entry.version, now)
+    const hold = holdOn(store, entry, record, {}, 'resumed', now)
     if (await hold.take()) return undefined
     return holding(hold, () => takeOver(attempt, hold, record.note))
   }
@@ -284,11 +242,11 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
 
   /** Paid, and not delivered: the handler starts again. */
   async function redeem(attempt: Attempt, record: PaymentRecord, entry: Entry): Promise<Verdict | undefined> {
-    const { claim, ...progress } = record
     // An attempt that never reported its end may have handed over anything.
-    const reached = progress.open && progress.reached === 'nothing' ? 'some' : progress.reached
-    const next = { ...progress, holder: newHolder(), started: progress.started + 1, open: true, reached }
-    const hold = new Hold(store, entry.key, claim, next, entry.version, now)
+    const reached = record.open && record.reached === 'nothing' ? 'some' : record.reached
+    const started = record.started + 1
+    const change = { started, open: true, reached }
+    const hold = holdOn(store, entry, record, change, `started-${started}`, now)
     if (await hold.take()) return undefined
     return holding(hold, () => granted(attempt, hold))
   }
@@ -311,7 +269,18 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
     const { receipt } = hold.progress
     if (!receipt) throw new Error(`the record of payment ${hold.claim.quote} is settled but holds no receipt`)
     const canRefund = recovery.methodOf(hold.claim)?.refund !== undefined
-    const run = createRun({ hold, receipt, canRefund, safe, seal: options.seal, onError, probe, recovery })
+    const { seal } = options
+    const run = createRun({
+      hold,
+      receipt,
+      canRefund,
+      safe,
+      seal,
+      onError,
+      probe,
+      recovery,
+      leave: traffic.leave,
+    })
     if (probe) await probe('handler-started')
     return { kind: 'granted', run }
   }
@@ -369,6 +338,7 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
       started: 0,
       open: false,
       reached: 'nothing' as const,
+      steps: addStep('', 'claimed', now()),
     }
     const noted = parsed.note === undefined ? progress : { ...progress, note: parsed.note }
     return new Hold(store, recordKey(realm, quote), claim, noted, 'absent', now)

@@ -6,6 +6,7 @@ import {
   type OnceMethod,
   type Terms,
 } from '@mppkit/core'
+import { checkPage, type PageOption } from './page.ts'
 import type { Answer, Offer } from './seam.ts'
 
 /** What a price function sees of a request. */
@@ -45,6 +46,8 @@ export interface PriceTerms {
   meta?: Readonly<Record<string, string>>
   /** How often (default 3) and for how long (default `'24h'`) a paid request that failed may be redeemed. */
   redeem?: { attempts?: number; within?: string }
+  /** Whether a browser is shown a page in place of the problem, and what it says. Default: as `createMpp` has it. */
+  page?: PageOption
 }
 
 type OverrideOf<M> = M extends OnceMethod<infer Override, infer _, infer __> ? Override : never
@@ -92,6 +95,7 @@ export interface CompiledPrice {
   metaAfter: string
   /** `_g` of a computed price, once it has been asked for. */
   mark?: string
+  page?: PageOption | undefined
 }
 
 const KNOWN = new Set([
@@ -105,6 +109,7 @@ const KNOWN = new Set([
   'maxBody',
   'meta',
   'redeem',
+  'page',
 ])
 
 /** Checks a price and makes everything of it that no request can change. Throws `TypeError` with the remedy. */
@@ -123,6 +128,7 @@ export function compilePrice(
   if (lifetime > 2_592_000) fail('lifetime is in seconds, at most 30 days')
   if (typeof redeem !== 'object' || redeem === null)
     fail('redeem must be an object, e.g. { attempts: 3, within: "24h" }')
+  checkPage(price.page)
   for (const name of Object.keys(redeem))
     if (name !== 'attempts' && name !== 'within')
       fail(`redeem has no "${name}"; it knows attempts and within`)
@@ -157,6 +163,7 @@ export function compilePrice(
     within: parseDuration(redeem.within ?? '24h'),
     metaBefore,
     metaAfter,
+    page: price.page,
   }
 }
 
@@ -193,6 +200,7 @@ function compileRail(
     request: constant?.request ?? open,
     rail: method,
     ...(constant && { constant }),
+    ...(amount !== undefined && { amount }),
     quoteFor,
     stands(text, request) {
       if (constant) return text === constant.text || termsOf(constant.request) === termsOf(request)

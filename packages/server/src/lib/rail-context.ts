@@ -1,7 +1,22 @@
-import type { Challenge, JsonObject, Noted, Store } from '@mppkit/core'
-import type { FaultPoint } from './lifecycle.ts'
-import type { Hold } from './record.ts'
+import {
+  decodeRequest,
+  type Challenge,
+  type JsonObject,
+  type Noted,
+  type OnceMethod,
+  type Store,
+} from '@mppkit/core'
+import type { FaultPoint } from './attempt.ts'
+import type { LifecycleOptions } from './lifecycle.ts'
+import { issuedAt } from './quote.ts'
 import { neverAborted } from './runtime.ts'
+
+/** Where a rail's note is kept, and how long its caller has the right to go on. */
+export interface Notebook {
+  readonly signal: AbortSignal
+  readonly progress: { readonly note?: string | undefined }
+  write(change: { note: string }, keepLease: true): Promise<void>
+}
 
 interface Parts {
   challenge: Challenge
@@ -21,13 +36,13 @@ export class RailContext implements Noted {
   readonly now: () => number
   readonly store: Store
   readonly onError: (error: unknown) => void
-  readonly #hold: Hold | undefined
+  readonly #hold: Notebook | undefined
   readonly #probe: ((point: FaultPoint) => void | Promise<void>) | undefined
   readonly #noted: FaultPoint
 
   constructor(
     { challenge, request, source, issued, now, store }: Parts,
-    hold: Hold | undefined,
+    hold: Notebook | undefined,
     onError: (error: unknown) => void,
     probe: ((point: FaultPoint) => void | Promise<void>) | undefined,
     noted: FaultPoint = 'noted',
@@ -60,4 +75,25 @@ export class RailContext implements Noted {
       if (this.#probe) await this.#probe(this.#noted)
     }
   }
+}
+
+/** What a rail is told of a payment when the request that began it is over. */
+export function laterContext(
+  { store, now, onError, probe }: LifecycleOptions,
+  stores: ReadonlyMap<string, Store>,
+  { name }: OnceMethod<never>,
+  { challenge, source, quote }: { challenge: Challenge; source?: string | undefined; quote: string },
+  notebook: Notebook,
+  noted?: FaultPoint,
+): RailContext {
+  const parts = {
+    challenge,
+    request: decodeRequest(challenge.request),
+    source,
+    issued: issuedAt(quote) ?? 0,
+    now,
+    store: stores.get(name) ?? store,
+  }
+  const report = (error: unknown): void => onError(error, { id: quote, challengeId: challenge.id })
+  return new RailContext(parts, notebook, report, probe, noted)
 }

@@ -1,5 +1,8 @@
 import type { Challenge, Entry, Receipt, Store, SwapResult, Version, Write } from '@mppkit/core'
 import { keepAlive, letGo } from './renewal.ts'
+import { paymentsQueue, unclaimedQueue, untoldQueue } from './queues.ts'
+import { newHolder } from './runtime.ts'
+import { addStep, stepOf } from './steps.ts'
 
 /** What has become of a payment; with the lease, the rows of the lifecycle's table. */
 export type State = 'pending' | 'settled' | 'delivered' | 'unclaimed' | 'refunding' | 'refunded'
@@ -47,6 +50,14 @@ export interface Progress {
   receipt?: Receipt | undefined
   /** The sealed answer. */
   kept?: string | undefined
+  /** The receipt of the money that went back. */
+  refund?: Receipt | undefined
+  /** What it was before the operator ordered its money back. */
+  was?: State | undefined
+  /** That this money is unclaimed has been announced. */
+  told?: true | undefined
+  /** What has happened so far; see `steps.ts`. */
+  steps?: string | undefined
 }
 
 export interface PaymentRecord extends Progress {
@@ -74,22 +85,16 @@ export function recordKey(realm: string, quote: string): string {
   return `pay:${realm}:${quote}`
 }
 
-/** Entries that recovery has to look at. Of one realm: servers that share a store must not recover each other's payments. */
-export function paymentsQueue(realm: string): string {
-  return `mppkit:payments:${realm}`
-}
-
-/** Money that nobody got anything for, until the operator decides. */
-export function unclaimedQueue(realm: string): string {
-  return `mppkit:unclaimed:${realm}`
-}
-
 export function proofKey(method: string, key: string): string {
   return `proof:${method}:${key}`
 }
 
+/** @throws Error for what is no record of a payment */
 export function parseRecord(entry: Entry): PaymentRecord {
-  return JSON.parse(entry.value) as PaymentRecord
+  const record = JSON.parse(entry.value) as Partial<PaymentRecord> | null
+  if (!record?.claim?.challenge)
+    throw new Error(`what is stored under ${entry.key} is no record of a payment`)
+  return record as PaymentRecord
 }
 
 /** Seconds that claims and finished records must live, so that no clock within five minutes of ours sees the challenge as fresh again. */
@@ -121,6 +126,8 @@ export class Hold {
   #lost: AbortController | undefined
   #isLost = false
   #isReleased = false
+  /** What was tried has failed: it is not tried again at once. */
+  #lapsed = false
   #receipt: Receipt | undefined
   #receiptJson = ''
   /** When the lease ends, by a clock that is never set back: for renewals, and for giving up on retries. */
@@ -183,6 +190,8 @@ export class Hold {
     if (this.#writing) await this.#quiet()
     if (this.#isLost) throw new Fenced()
     const progress = { ...this.#progress, ...change }
+    const step = stepOf(this.#progress, change)
+    if (step !== undefined) progress.steps = addStep(progress.steps, step, this.#now())
     const work = this.#swap(this.#write(progress, keepLease))
     this.#writing = work
     let standing: Entry | undefined
@@ -214,6 +223,7 @@ export class Hold {
   /** Leaves the payment as it stands, so that a retry need not wait. If that cannot be written, the lease runs out by itself. */
   async lapse(): Promise<void> {
     this.stop()
+    this.#lapsed = true
     await this.write({}, false)
   }
 
@@ -237,7 +247,8 @@ export class Hold {
     const now = performance.now()
     if (this.#isLost || this.#writing || now < this.#leasedUntil - LEASE + RENEW) return
     // A rail that stalls must not hold a payment for ever; a handler may take as long as it likes.
-    if (this.#progress.state === 'pending' && now > this.#taken + PATIENCE) return this.stop()
+    const { state } = this.#progress
+    if ((state === 'pending' || state === 'refunding') && now > this.#taken + PATIENCE) return this.stop()
     this.write({}, true).catch(() => {
       // Nobody has told us, but anybody may have the payment by now.
       if (performance.now() >= this.#leasedUntil) this.#lost?.abort(new Fenced())
@@ -293,8 +304,10 @@ export class Hold {
     if (lease) write.lease = LEASE
     if (state === 'delivered' || state === 'refunded') write.ttl = this.#ttl(progress)
     else if (state === 'pending') write.due = { queue: this.#payments, in: lease ? 60 : 30 }
-    else if (state === 'refunding') write.due = { queue: this.#payments, in: lease ? 60 : 0 }
-    else if (state === 'unclaimed') write.due = { queue: unclaimedQueue(this.#realm), in: 0 }
+    else if (state === 'refunding')
+      write.due = { queue: this.#payments, in: lease ? 60 : this.#lapsed ? 30 : 0 }
+    else if (state === 'unclaimed')
+      write.due = { queue: (progress.told ? unclaimedQueue : untoldQueue)(this.#realm), in: 0 }
     else if (this.claim.zero) write.ttl = this.#ttl(progress)
     else
       write.due = {
@@ -305,15 +318,30 @@ export class Hold {
   }
 
   /** By hand: `JSON.stringify` of the whole would be the dearest part of a payment. */
-  #progressJson({ state, holder, started, open, reached, note, receipt, kept }: Progress): string {
+  #progressJson(progress: Progress): string {
+    const {
+      state,
+      holder,
+      started,
+      open,
+      reached,
+      note,
+      receipt,
+      kept,
+      refund,
+      was,
+      told,
+      steps = '',
+    } = progress
     if (receipt !== undefined && receipt !== this.#receipt) {
       this.#receipt = receipt
       this.#receiptJson = `,"receipt":${JSON.stringify(receipt)}`
     }
     const text = note === undefined ? '' : `,"note":${JSON.stringify(note)}`
     const answer = kept === undefined ? '' : `,"kept":"${kept}"`
-    const rest = `${text}${receipt === undefined ? '' : this.#receiptJson}${answer}}`
-    return `"state":"${state}","holder":"${holder}","started":${started},"open":${open},"reached":"${reached}"${rest}`
+    const back = refund === undefined ? '' : `,"refund":${JSON.stringify(refund)}`
+    const rest = `${text}${receipt === undefined ? '' : this.#receiptJson}${back}${was ? `,"was":"${was}"` : ''}${told ? ',"told":true' : ''}${answer}}`
+    return `"state":"${state}","holder":"${holder}","started":${started},"open":${open},"reached":"${reached}","steps":"${steps}"${rest}`
   }
 
   #ttl(progress: Progress): number {
@@ -322,51 +350,25 @@ export class Hold {
   }
 }
 
+/**
+ * A hold on a payment that is on record, yet to be taken: as the record stands, but for `change`. `step` is what its
+ * history shall say of that.
+ */
+export function holdOn(
+  store: Store,
+  { key, version }: Entry,
+  { claim, ...progress }: PaymentRecord,
+  change: Partial<Progress>,
+  step: string | undefined,
+  now: () => number,
+): Hold {
+  const next = { ...progress, ...change, holder: newHolder() }
+  if (step !== undefined) next.steps = addStep(progress.steps, step, now())
+  return new Hold(store, key, claim, next, version, now)
+}
+
 /** Stands for "the record has vanished under us". */
 const GONE: Entry = { key: '', value: '', version: '', leased: false }
-
-/** Claims `key` for `quote`. Resolves with the quote that has it already, if it is another one. Repeatable by its owner. */
-export async function claimFor(
-  store: Store,
-  key: string,
-  quote: string,
-  ttl: number,
-): Promise<string | undefined> {
-  const write = { value: quote, ttl }
-  const result = await store.swap(key, 'absent', write).catch(() => store.swap(key, 'absent', write))
-  if (result.ok || result.entry === undefined || result.entry.value === quote) return undefined
-  return result.entry.value
-}
-
-/** Takes back a claim, if it is still held for `quote`. */
-export async function unclaim(store: Store, key: string, quote: string): Promise<void> {
-  const entry = await store.get(key)
-  if (entry?.value === quote) await store.swap(key, entry.version, 'delete')
-}
-
-/** Re-points an Idempotency-Key claim whose owner is gone. Resolves with whoever was quicker. */
-export async function reclaimFor(
-  store: Store,
-  key: string,
-  from: string,
-  quote: string,
-  ttl: number,
-): Promise<string | undefined> {
-  const entry = await store.get(key)
-  if (entry === undefined || entry.value !== from) return claimFor(store, key, quote, ttl)
-  const result = await store.swap(key, entry.version, { value: quote, ttl })
-  return result.ok ? undefined : result.entry?.value === quote ? undefined : (result.entry?.value ?? from)
-}
-
-/** Nothing has moved and nothing ever can: the claims go, last first. */
-export async function giveUp(store: Store, hold: Hold): Promise<void> {
-  const { claim } = hold
-  // Claims are told by their quote, which whoever has taken over shares: first make sure that nobody has.
-  await hold.write({}, true)
-  if (claim.keyClaim !== undefined) await unclaim(store, claim.keyClaim, claim.quote)
-  await unclaim(store, proofKey(claim.challenge.method, claim.proof), claim.quote)
-  await hold.drop()
-}
 
 /** A rail's receipt with what lets it be found again. */
 export function named(receipt: Receipt, { claim }: Hold): Receipt {

@@ -1,40 +1,36 @@
+import type { Entry, OnceMethod, Store } from '@mppkit/core'
+import { createAnnouncer } from './announce.ts'
+import { claimFor, giveUp } from './claims.ts'
+import type { LifecycleOptions } from './lifecycle.ts'
+import { laterContext } from './rail-context.ts'
+import { paymentsQueue, putBehind } from './queues.ts'
 import {
-  decodeRequest,
-  PaymentError,
-  type Entry,
-  type Noted,
-  type OnceMethod,
-  type Store,
-} from '@mppkit/core'
-import type { FaultPoint, LifecycleOptions } from './lifecycle.ts'
-import { RailContext } from './rail-context.ts'
-import {
-  claimFor,
   Fenced,
-  giveUp,
   Hold,
   named,
   parseRecord,
   proofKey,
   proofTtl,
-  paymentsQueue,
   type Claim,
   type PaymentRecord,
+  holdOn,
 } from './record.ts'
+import { Busy, isRefund, type Refunds } from './refund.ts'
 import { afterLastAttempt } from './run.ts'
-import { issuedAt } from './quote.ts'
-import { newHolder, sharesPromises } from './runtime.ts'
+import { sharesPromises } from './runtime.ts'
 
 const SWEEP = 4
 const EVERY = 10_000
 const PAUSE = 1_000
 const LONGEST_LOOK = 60_000
+/** Seconds. */
+const UNREADABLE = 3600
 
 /** Finishes what requests left behind: payments in doubt, deliveries that never came, money to be returned. */
 export interface Recovery {
   methodOf(claim: Claim): OnceMethod<never> | undefined
-  /** Looks at up to `limit` due payments; resolves with how many it looked at. */
-  sweep(limit: number): Promise<number>
+  /** Looks at up to `limit` due payments, and tells of as many; resolves with how many it looked at. */
+  look(limit: number): Promise<number>
   /** Starts the timer of long-lived processes; to be called with every request, paid or not. */
   awake(): void
   /** A small sweep after a paid answer, at most one a second. */
@@ -42,16 +38,23 @@ export interface Recovery {
   /** A small sweep now: there is money to be returned. */
   hurry(): Promise<void>
   stop(): void
+  /** Resolves when the sweep under way has ended, or after `timeout` milliseconds. */
+  rest(timeout: number): Promise<void>
 }
 
-export function createRecovery(options: LifecycleOptions, stores: ReadonlyMap<string, Store>): Recovery {
-  const { store, now, onError, probe } = options
+export function createRecovery(
+  options: LifecycleOptions,
+  stores: ReadonlyMap<string, Store>,
+  refunds: Refunds,
+): Recovery {
+  const { store, now, onError } = options
+  const announcer = createAnnouncer(options, refunds)
   let last = 0
   let timer: ReturnType<typeof setInterval> | undefined
   let stopped = false
   let running: Promise<void> | undefined
 
-  return { methodOf, sweep, awake, soon, hurry, stop }
+  return { methodOf, look, awake, soon, hurry, stop, rest }
 
   function methodOf(claim: Claim): OnceMethod<never> | undefined {
     const { method, intent } = claim.challenge
@@ -70,15 +73,30 @@ export function createRecovery(options: LifecycleOptions, stores: ReadonlyMap<st
   async function hurry(): Promise<void> {
     try {
       await sweep(SWEEP)
+      await inTime(announcer.soon(SWEEP))
     } catch (error) {
       onError(error)
     }
   }
 
+  async function look(limit: number): Promise<number> {
+    const seen = await sweep(limit)
+    await inTime(announcer.run(limit))
+    return seen
+  }
+
+  async function rest(timeout: number): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined
+    await Promise.race([running, new Promise((resolve) => (timer = setTimeout(resolve, timeout)))])
+    clearTimeout(timer)
+  }
+
   function awake(): void {
     // Where requests share nothing a timer would die with the first of them; there a cron calls recover().
     if (timer !== undefined || stopped || !sharesPromises) return
-    timer = setInterval(() => void hurry(), EVERY)
+    timer = setInterval(() => {
+      if (!running) void hurry()
+    }, EVERY)
     ;(timer as { unref?(): void }).unref?.()
   }
 
@@ -100,13 +118,14 @@ export function createRecovery(options: LifecycleOptions, stores: ReadonlyMap<st
   }
 
   async function run(limit: number): Promise<number> {
+    const queue = paymentsQueue(options.realm)
     let seen = 0
     let after: Entry | undefined
     while (seen < limit) {
-      const entries = await store.due(paymentsQueue(options.realm), limit - seen, after)
+      const entries = await store.due(queue, limit - seen, after)
       for (const entry of entries) {
         seen++
-        if (!entry.leased) await inTime(look(entry))
+        if (!entry.leased) await inTime(lookAt(entry))
       }
       after = entries.at(-1)
       if (after === undefined || entries.length < limit - seen) break
@@ -123,25 +142,30 @@ export function createRecovery(options: LifecycleOptions, stores: ReadonlyMap<st
         resolve()
       }, LONGEST_LOOK)
     })
-    await Promise.race([work, late])
-    clearTimeout(timer)
+    try {
+      await Promise.race([work, late])
+    } finally {
+      clearTimeout(timer)
+    }
   }
 
-  async function look(entry: Entry): Promise<void> {
+  async function lookAt(entry: Entry): Promise<void> {
+    if (isRefund(entry)) return refunds.look(entry)
     let record: PaymentRecord
     try {
       record = parseRecord(entry)
     } catch (error) {
       onError(error)
-      return
+      // What nobody can read must not stop the rest.
+      return putBehind(store, entry, { queue: paymentsQueue(options.realm), in: UNREADABLE })
     }
-    const { claim, ...progress } = record
-    const hold = new Hold(store, entry.key, claim, { ...progress, holder: newHolder() }, entry.version, now)
+    const { claim, state } = record
+    const hold = holdOn(store, entry, record, {}, undefined, now)
     try {
       if (await hold.take()) return
-      if (progress.state === 'pending') await finishPending(hold)
-      else if (progress.state === 'refunding') await refund(hold)
-      else if (progress.state === 'settled') await close(hold)
+      if (state === 'pending') await finishPending(hold)
+      else if (state === 'refunding') await refund(hold)
+      else if (state === 'settled') await close(hold)
       else await hold.write({}, false)
     } catch (error) {
       hold.stop()
@@ -162,7 +186,9 @@ export function createRecovery(options: LifecycleOptions, stores: ReadonlyMap<st
     )
     if (owner !== undefined) return hold.drop()
     const found =
-      progress.note === undefined ? 'not-moved' : await method.find(progress.note, contextOf(hold, method))
+      progress.note === undefined
+        ? 'not-moved'
+        : await method.find(progress.note, laterContext(options, stores, method, claim, hold))
     if (found === 'unknown') await hold.write({}, false)
     else if (found === 'not-moved') await giveUp(store, hold)
     else await hold.write({ state: claim.late ? 'unclaimed' : 'settled', receipt: named(found, hold) }, false)
@@ -179,41 +205,15 @@ export function createRecovery(options: LifecycleOptions, stores: ReadonlyMap<st
 
   async function refund(hold: Hold): Promise<void> {
     const { claim, progress } = hold
-    const method = methodOf(claim)
-    if (!method?.refund || !progress.receipt) return hold.write({ state: 'unclaimed' }, false)
+    const { receipt } = progress
+    if (!receipt) return hold.write({ state: 'unclaimed' }, false)
     try {
-      const receipt = await method.refund(
-        progress.receipt,
-        { id: claim.quote },
-        contextOf(hold, method, 'refund-noted'),
-      )
-      if (probe) await probe('refund-sent')
-      await hold.write({ state: 'refunded', receipt: named(receipt, hold) }, false)
+      await refunds.carryOn(hold, receipt)
     } catch (error) {
       if (error instanceof Fenced) throw error
-      // A refusal is final and needs a human; anything else is tried again.
-      await hold.write(error instanceof PaymentError ? { state: 'unclaimed' } : {}, false)
-      onError(error, { id: claim.quote, challengeId: claim.challenge.id })
+      // The operator does it himself just now.
+      if (!(error instanceof Busy)) onError(error, { id: claim.quote, challengeId: claim.challenge.id })
     }
-  }
-
-  function contextOf(hold: Hold, method: OnceMethod<never>, noted: FaultPoint = 'noted'): Noted {
-    const { challenge, source, quote } = hold.claim
-    const parts = {
-      challenge,
-      request: decodeRequest(challenge.request),
-      source,
-      issued: issuedAt(quote) ?? 0,
-      now,
-      store: stores.get(method.name) ?? store,
-    }
-    return new RailContext(
-      parts,
-      hold,
-      (error) => onError(error, { id: quote, challengeId: challenge.id }),
-      probe,
-      noted,
-    )
   }
 }
 

@@ -1,6 +1,6 @@
 import { decodeRequest, type JsonObject, type Receipt } from '@mppkit/core'
 import { Fenced, type Hold, type Progress, type Reached } from './record.ts'
-import type { FaultPoint } from './lifecycle.ts'
+import type { FaultPoint } from './attempt.ts'
 import type { Recovery } from './recovery.ts'
 import type { Kept, Outcome, Payment } from './seam.ts'
 
@@ -23,6 +23,8 @@ interface RunOptions {
   onError(error: unknown, payment?: { id: string; challengeId: string }): void
   probe?: ((point: FaultPoint) => void | Promise<void>) | undefined
   recovery: Recovery
+  /** The handler has ended. */
+  leave(): void
 }
 
 /** What the buyer paid for: a 2xx, or a redirect. Not 301 and 308, which only correct the address; not 304, "nothing new". */
@@ -42,10 +44,13 @@ export function createRun({
   onError,
   probe,
   recovery,
+  leave,
 }: RunOptions): Run {
   const { claim } = hold
   let finished = false
   let delivered = false
+  /** An answer that the store would not take before its first byte left. */
+  let unwritten: string | undefined
   const report = (error: unknown): void =>
     onError(error, { id: claim.quote, challengeId: claim.challenge.id })
 
@@ -60,6 +65,7 @@ export function createRun({
     if (finished || delivered || claim.answerKey === undefined || !isDelivery(answer.status)) return
     try {
       const kept = await seal(claim.quote, answer)
+      unwritten = kept
       await hold.write({ state: 'delivered', open: false, reached: 'all', kept }, false)
       delivered = true
       if (probe) await probe('kept')
@@ -73,7 +79,7 @@ export function createRun({
     finished = true
     try {
       if (probe) await probe('last-byte')
-      if (!delivered) await hold.insist(afterAttempt(outcome), false)
+      if (!delivered) await hold.insist(withAnswer(afterAttempt(outcome)), false)
       if (probe) await probe('delivered')
     } catch (error) {
       // Without a word from us the lease runs out, and the record counts as an attempt that never reported its end.
@@ -81,7 +87,13 @@ export function createRun({
       if (!(error instanceof Fenced)) report(error)
     }
     if (hold.progress.state !== 'delivered') hold.release()
-    if (hold.progress.state === 'refunding') await recovery.hurry()
+    leave()
+    if (hold.progress.state === 'refunding' || hold.progress.state === 'unclaimed') await recovery.hurry()
+  }
+
+  /** Who lost this answer on its way has nothing but its copy. */
+  function withAnswer(change: Partial<Progress>): Partial<Progress> {
+    return change.state === 'delivered' && unwritten !== undefined ? { ...change, kept: unwritten } : change
   }
 
   function afterAttempt({ status, reached }: Outcome): Partial<Progress> {

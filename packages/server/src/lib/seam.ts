@@ -53,6 +53,8 @@ export interface Offer {
   intent: string
   /** The request object of the challenge; without `amount` where it is computed per request. */
   request: JsonObject
+  /** In whole units, as the price says it; absent where it is computed per request. */
+  amount?: string
 }
 
 export type Opening =

@@ -197,3 +197,9 @@ export async function persist(
   }
   throw new Error('a hundred retries, and still no answer')
 }
+
+export async function all<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
+  const list: Item[] = []
+  for await (const item of items) list.push(item)
+  return list
+}
