@@ -25,6 +25,7 @@ afterAll(async () => {
 
 const at = { chainId: chain.chainId, rpcUrl: gate.url }
 const merchant = chain.accounts[1]!.address
+const till = privateKeyToAccount(chain.accounts[1]!.privateKey as `0x${string}`)
 const purse = privateKeyToAccount(chain.accounts[2]!.privateKey as `0x${string}`)
 const rich = 100_000_000n
 
@@ -37,7 +38,9 @@ testMethod('tempo, at the cost of the server', () => open({ feePayer: { account:
 
 async function open(options: Partial<Parameters<typeof selling.charge>[0]>): Promise<RailUnderTest> {
   await grow()
-  const method = selling.charge({ recipient: merchant, ...at, ...options })
+  // Its fee in another token: what the recipient has got is counted.
+  const refund = { account: till, feeToken: '0x20c0000000000000000000000000000000000001' }
+  const method = selling.charge({ recipient: merchant, ...at, refund, ...options })
   const isPushed = options.modes?.[0] === 'push'
 
   async function wallet(funds: bigint, over: { rpcUrl?: string } = {}) {

@@ -7,27 +7,38 @@ import { DatabaseSync } from 'node:sqlite'
 import { Worker } from 'node:worker_threads'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Store } from '@mppkit/core'
-import { testStore } from '../../../testing/src/lib/test-store.ts'
+import { testStore, type OpenedStore } from '../../../testing/src/lib/test-store.ts'
 import { sqliteStore } from '../src/index.ts'
 
 testStore('sqlite', async () => {
   let clock = Date.now()
   const folder = await mkdtemp(join(tmpdir(), 'mppkit-sqlite-'))
+  const path = join(folder, 'store.db')
   const stores: Store[] = []
   const open = (): Store => {
-    const store = sqliteStore({ path: join(folder, 'store.db'), now: () => clock })
+    const store = sqliteStore({ path, now: () => clock })
     stores.push(store)
     return store
   }
-  return {
+  const closeAll = async () => {
+    for (const store of stores.splice(0)) await store.close!()
+  }
+  const opened: OpenedStore = {
     store: open(),
     another: async () => open(),
     advance: (ms) => void (clock += ms),
+    processes: { module: new URL('./process.ts', import.meta.url), options: { path } },
+    // There is no server to kill; what a killed process leaves behind is asked below.
+    async restart() {
+      await closeAll()
+      opened.store = open()
+    },
     async close() {
-      for (const store of stores) await store.close!()
+      await closeAll()
       await rm(folder, { recursive: true })
     },
   }
+  return opened
 })
 
 testStore('sqlite in memory, in real time', async () => {
