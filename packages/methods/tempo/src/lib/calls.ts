@@ -98,6 +98,11 @@ export function returnedWord(data: unknown, n: number): bigint | undefined {
   return /^[0-9a-fA-F]{64}$/.test(digits) ? BigInt(`0x${digits}`) : undefined
 }
 
+/** Whether what `currency()` returned is the string "USD": fees are paid in tokens of it only. */
+export function isUsd(returned: unknown): boolean {
+  return returnedWord(returned, 1) === 3n && (returned as string).slice(130, 136) === '555344'
+}
+
 function word(address: string): string {
   return address.slice(2).toLowerCase().padStart(64, '0')
 }

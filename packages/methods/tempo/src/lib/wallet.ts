@@ -1,6 +1,6 @@
 import { formatAmount, PaymentError, type ClientContext } from '@mppkit/core'
 import type { Hex } from './address.ts'
-import { balanceCall, currencyCall, returnedWord } from './calls.ts'
+import { balanceCall, currencyCall, isUsd, returnedWord } from './calls.ts'
 import { feeOf } from './fees.ts'
 import { RpcError, type Rpc } from './rpc.ts'
 
@@ -148,9 +148,4 @@ export function createWallet(rpc: Rpc, payer: Hex, limits: { maxFeePerGas: bigin
 function covers(view: View, needs: Map<Hex, bigint>): boolean {
   if (view.balances.size === 0) return true
   return [...needs].every(([token, need]) => (view.balances.get(token) ?? -1n) >= need)
-}
-
-/** An ABI-encoded string "USD". */
-function isUsd(returned: string | undefined): boolean {
-  return returnedWord(returned, 1) === 3n && returned!.slice(130, 136) === '555344'
 }

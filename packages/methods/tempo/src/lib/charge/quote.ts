@@ -85,6 +85,23 @@ export function writeRequest(standing: Standing, terms: Terms & ChargeOverride):
   return request
 }
 
+/** What a payment of the method is made of where no price said otherwise. */
+export interface UsualTerms {
+  currency: Hex
+  memo?: Hex
+  splits: Leg[]
+}
+
+/** @throws TypeError with the remedy. */
+export function usualTerms(standing: Standing): UsualTerms {
+  const memo = checkMemo(standing.memo, 'memo')
+  return {
+    currency: checkCurrency(standing.currency ?? pathUsd),
+    ...(memo === undefined ? undefined : { memo }),
+    splits: checkSplits(standing.splits, standing.decimals) ?? [],
+  }
+}
+
 function checkCurrency(value: string): Hex {
   const currency = checkAddress(value, 'currency')
   //

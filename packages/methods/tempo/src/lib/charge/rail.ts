@@ -1,6 +1,7 @@
 import { formatTime, type Context, type Receipt } from '@mppkit/core'
 import type { Hex } from '../address.ts'
 import { isTagged } from '../memo.ts'
+import type { Refunding } from '../refunder.ts'
 import type { Rpc } from '../rpc.ts'
 import type { MinedTransaction, Settlement } from '../settlement.ts'
 import type { Sponsoring } from '../sponsor.ts'
@@ -13,6 +14,7 @@ export interface Rail {
   rpc: Rpc
   settlement: Settlement
   sponsor?: Sponsoring
+  refunder?: Refunding
   /** What becomes of a pulled payment without the memo of its challenge. */
   unbound: 'accept' | 'refuse'
 }

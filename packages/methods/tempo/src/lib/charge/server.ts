@@ -11,6 +11,7 @@ import { modeOf, resolveChain } from '../chains.ts'
 import { openTransaction, type SignedTransaction } from '../envelope.ts'
 import { heavy } from '../heavy.ts'
 import { checkOptions, checkTimeout } from '../options.ts'
+import { createRefunder, type Refunder } from '../refunder.ts'
 import { createRpc } from '../rpc.ts'
 import { createSettlement } from '../settlement.ts'
 import { createSponsor, type Sponsor } from '../sponsor.ts'
@@ -22,11 +23,12 @@ import {
 } from './identity.ts'
 import { findNoted, settlePull, verifyPull } from './pull.ts'
 import { settlePush, verifyPush, type Pushed } from './push.ts'
-import { writeRequest, type ChargeOverride, type Split } from './quote.ts'
+import { usualTerms, writeRequest, type ChargeOverride, type Split } from './quote.ts'
 import { writeNote, type Rail } from './rail.ts'
+import { findRefund, readRefundNote, refund } from './refund.ts'
 import { readRequest, type ChargeRequest, type Mode } from './wire.ts'
 
-export type { ChargeOverride, Split, Sponsor }
+export type { ChargeOverride, Refunder, Split, Sponsor }
 
 /** What a seller says once. */
 export interface ChargeOptions {
@@ -57,6 +59,8 @@ export interface ChargeOptions {
   decimals?: number
   /** Pays the fees of the buyers. */
   feePayer?: Sponsor
+  /** Returns what was paid for nothing, or what you order to be returned. Without it the server lists such money, and you return it. */
+  refund?: Refunder
   /** Milliseconds that the node has for an answer, a block included; default 15,000. */
   rpcTimeout?: number
 }
@@ -84,9 +88,11 @@ export function charge(options: ChargeOptions): OnceMethod<ChargeOverride, Proof
   const rpc = createRpc(rpcUrl, rpcTimeout, chainId)
   const rail: Rail = { chainId, rpc, settlement: createSettlement(rpc), unbound }
   if (feePayer) rail.sponsor = createSponsor(feePayer, chainId)
+  if (options.refund !== undefined) rail.refunder = createRefunder(options.refund, options.recipient, chainId)
   const standing = { ...options, chainId, decimals, unbound, sponsored: feePayer !== undefined }
   // Whatever is wrong with the options shall stop the boot, not the first customer.
   writeRequest(standing, { amount: null })
+  const usual = usualTerms(standing)
 
   return {
     name: 'tempo',
@@ -111,12 +117,18 @@ export function charge(options: ChargeOptions): OnceMethod<ChargeOverride, Proof
     },
 
     async find(note, context: Context) {
+      const noted = readRefundNote(note)
+      if (noted) return findRefund(noted, context, rail)
       const charge = readRequest(context.request)
       // The payment was begun under another configuration: nothing that this chain could tell.
       if (charge.chainId !== chainId)
         throw new Error(`the payment is on chain ${charge.chainId}, this method on ${chainId}`)
       return findNoted(note, charge, context, rail)
     },
+
+    ...(rail.refunder && {
+      refund: (receipt, by, context) => refund(receipt, by, context, rail, usual),
+    }),
   }
 }
 
@@ -132,6 +144,7 @@ const known: Record<keyof ChargeOptions, true> = {
   splits: true,
   decimals: true,
   feePayer: true,
+  refund: true,
   rpcTimeout: true,
 }
 
