@@ -2,6 +2,7 @@ import type { Answer, Gate } from '@mppkit/server'
 import { Elysia, t } from 'elysia'
 import { afterEach, describe, expect, test } from 'vitest'
 import { fakeGate, UNPAID } from '../../node/test/lib/fake-gate.ts'
+import { paid as asPaid, until } from '../../node/test/lib/wire.ts'
 import { paid } from '../src/index.ts'
 import { asking, MODES, stop } from './lib/modes.ts'
 
@@ -90,3 +91,24 @@ describe.each(MODES)('an answer of the gate in elysia %s', (_mode, config) => {
     expect([got.status, got.text]).toEqual([402, UNPAID])
   })
 })
+
+test.each(MODES)(
+  'a paid answer that cannot be sent in elysia %s has delivered nothing',
+  async (_mode, config) => {
+    const gate = fakeGate()
+    const app = new Elysia(config()).get(
+      '/x',
+      ({ set }) => {
+        set.headers['x-own'] = 'one\ntwo'
+        return { a: 1 }
+      },
+      paid(gate),
+    )
+    const ask = await asking(app as never, config())
+    // Without a runtime around it, Elysia rejects.
+    const got = await ask('/x', { headers: asPaid }).catch(() => undefined)
+    expect([got?.status ?? 500, got?.headers['payment-receipt']]).toEqual([500, undefined])
+    await until(() => gate.finished.length > 0)
+    expect(gate.finished[0]?.status).toBe(500)
+  },
+)

@@ -124,7 +124,7 @@ describe('fastify: the order of things', () => {
     const gate = fakeGate()
     const app = make()
     app.addHook('preHandler', async (request, reply) => {
-      if (request.headers['x-refuse']) return reply.code(403).send('no')
+      if (request.headers['x-refuse']) return reply.code(Number(request.headers['x-refuse'])).send('no')
       if (request.headers['x-fail']) throw Object.assign(new Error('no'), { statusCode: 418 })
       return reply.send('from the cache')
     })
@@ -135,7 +135,8 @@ describe('fastify: the order of things', () => {
       call(url, '/x', { headers: { ...asPaid, ...headers } })
     const { status, text } = await ask({})
     expect([status, text, String(errors[0])]).toEqual([500, 'handled', expect.stringContaining('onRequest')])
-    expect((await ask({ 'x-refuse': '1' })).status).toBe(403)
+    for (const code of [400, 403]) expect((await ask({ 'x-refuse': String(code) })).status).toBe(code)
+    expect((await ask({ 'x-refuse': '399' })).status).toBe(500)
     expect((await ask({ 'x-fail': '1' })).status).toBe(418)
     expect((await ask({ 'x-free': '1' })).text).toBe('from the cache')
     expect(gate.finished).toEqual([])
@@ -271,6 +272,20 @@ describe('fastify: bodies', () => {
     ] as const)
       expect((await call(url, path, { method, headers, body, agent })).status).toBe(200)
     agent.destroy()
+  })
+
+  test('an upload that the gate does not read reaches the parser as it comes', async () => {
+    const app = make()
+    app.addContentTypeParser('*', (_request, payload, done) => done(null, payload))
+    app.post('/x', paid(fakeGate()), async (request) => {
+      for await (const chunk of request.body as AsyncIterable<Buffer>) return chunk.toString()
+      return 'nothing'
+    })
+    const head = 'POST /x HTTP/1.1\r\nx-paid: yes\r\ncontent-type: a/b\r\ncontent-length: 9'
+    const { socket, read } = await dial(await listen(app), head)
+    socket.write('first')
+    expect(await read('\r\n\r\nfirst')).toMatch(/^HTTP\/1\.1 200 /)
+    socket.destroy()
   })
 
   test('inject() is loopback, and its body is bound and parsed', async () => {

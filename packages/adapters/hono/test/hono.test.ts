@@ -4,8 +4,9 @@ import type { AddressInfo } from 'node:net'
 import { createAdaptorServer, type HttpBindings, type ServerType } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { BodyError, paid as paidFetch } from '@mppkit/server'
-import { Hono, type Context } from 'hono'
+import { Hono, type Context, type MiddlewareHandler } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
+import { every } from 'hono/combine'
 import { cors } from 'hono/cors'
 import { HTTPException } from 'hono/http-exception'
 import { afterEach, describe, expect, test } from 'vitest'
@@ -127,6 +128,26 @@ describe('hono on Node', () => {
     expect([headers['x-request-id'], headers['payment-receipt']]).toEqual(['7', 'receipt'])
   })
 
+  test('so do those of middleware that calls the gate itself, or stands with it in one', async () => {
+    const gate = paid(fakeGate())
+    const first: MiddlewareHandler = async (c, next) => {
+      c.header('x-request-id', '7')
+      await next()
+    }
+    const apps = [
+      new Hono().use(async (c, next) => {
+        c.header('x-request-id', '7')
+        return gate(c, next)
+      }),
+      new Hono().use(every(first, gate)),
+      new Hono().route('/', new Hono().use(first).get('/x', gate)),
+    ]
+    for (const app of apps) {
+      const got = await app.request('/x')
+      expect([got.status, got.headers.get('x-request-id')]).toEqual([402, '7'])
+    }
+  })
+
   test('payment() survives middleware that replaces the request', async () => {
     const app = new Hono().post('/x', paid(fakeGate()), bodyLimit({ maxSize: 1000 }), (c) =>
       c.text(payment(c).id),
@@ -233,7 +254,16 @@ describe.each([
     expect(gate.finished).toEqual([])
     await new Promise((resolve) => setTimeout(resolve, 30))
     expect(chunks).toHaveLength(1)
-    expect([response.status, await response.text()]).toEqual([201, 'abc'])
+    const reader = response.body!.getReader()
+    let text = ''
+    for (let read = await reader.read(); !read.done; read = await reader.read()) {
+      text += new TextDecoder().decode(read.value)
+      if (text !== 'a') continue
+      // Somebody who takes the first piece has not asked for the second.
+      await new Promise((resolve) => setTimeout(resolve, 30))
+      expect(chunks).toHaveLength(1)
+    }
+    expect([response.status, text]).toEqual([201, 'abc'])
     expect(gate.finished).toEqual([{ status: 201, reached: 'all' }])
   })
 

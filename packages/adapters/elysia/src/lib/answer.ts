@@ -1,7 +1,7 @@
 import { delivery, type Grant, type Incoming } from '@mppkit/server'
 import { mapResponse } from 'elysia/adapter/web-standard/handler'
 import { besideOf } from './incoming.ts'
-import { inBytes, isFile, isStream, putHeaders, removeHeaders, statusOf } from './made.ts'
+import { inBytes, isFile, isSendable, isStream, putHeaders, removeHeaders, statusOf } from './made.ts'
 import type { Answering, Sending } from './sending.ts'
 
 /** An answer that has been paid for. */
@@ -55,6 +55,8 @@ export function answer(context: Answering, grant: Grant, incoming: Incoming): Pa
       // A stream that nobody could follow may have been left.
       if (told || isOurs()) return
       if (incoming.signal?.aborted) report(499, 'some')
+      // Elysia need not have noticed: with `aot: false` it makes the answer where no hook sees it fail.
+      else if (!isSendable(own)) report(500, 'nothing')
       else report(statusOf(context, hasFailed()), isStream(context.response) ? 'some' : 'all')
     },
   }

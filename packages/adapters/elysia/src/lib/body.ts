@@ -4,6 +4,11 @@ const CONSUMED =
   'mppkit: the body of this request was read before the gate saw it, so a payment cannot be bound to it. Let the gate ' +
   'come first: app.guard(mpp.charge(…), (app) => app.post(…)), without a `parse` hook around it that reads the body'
 
+const FOREIGN =
+  'mppkit: the body of this request cannot be read without taking it from the handler: somebody had put a Request of his own ' +
+  'in the place of the global one before @elysiajs/node was loaded. With @hono/node-server in the same process, give it ' +
+  'overrideGlobalObjects: false'
+
 /**
  * Reads a body from a copy: the original stays whole for handlers that pass it on, and what Elysia's parsers read of it
  * are these bytes.
@@ -15,7 +20,7 @@ export async function readCopy(
   limit: number,
   node: { readableDidRead?: boolean } | undefined,
 ): Promise<Uint8Array> {
-  if (isUsed(request)) throw new BodyError('consumed', CONSUMED)
+  if (isUsed(request, node)) throw new BodyError('consumed', CONSUMED)
   if (!request.body) return new Uint8Array(0)
   const copy = request.clone()
   try {
@@ -29,11 +34,12 @@ export async function readCopy(
   }
 }
 
-function isUsed(request: Request): boolean {
+function isUsed(request: Request, node: { readableDidRead?: boolean } | undefined): boolean {
   try {
     return request.bodyUsed || request.body?.locked === true
   } catch {
     // On Node a Request is made only now, and not over a stream that somebody has read.
+    if (node?.readableDidRead === false) throw new BodyError('consumed', FOREIGN)
     return true
   }
 }

@@ -44,6 +44,18 @@ export function isFile(value: unknown): boolean {
   return value instanceof ElysiaFile
 }
 
+/** Whether these may be the fields of an answer: no name or value of them breaks the line. */
+export function isSendable(fields: object): boolean {
+  try {
+    const lines = Object.entries(fields).flatMap(([name, value]) =>
+      [value].flat().map((line): [string, string] => [name, String(line)]),
+    )
+    return Boolean(new Headers(lines))
+  } catch {
+    return false
+  }
+}
+
 /** Sets fields in place. False: the headers are immutable. */
 export function putHeaders(headers: object, fields: [name: string, value: string][]): boolean {
   removeHeaders(headers, fields)

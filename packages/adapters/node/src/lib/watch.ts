@@ -1,6 +1,7 @@
 import type { OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Grant, Kept, Outcome } from '@mppkit/server'
 
+type Socket = Pick<ServerResponse['req']['socket'], 'destroyed'> | null
 type Inline = OutgoingHttpHeaders | OutgoingHttpHeader[] | [name: string, value: OutgoingHttpHeader][]
 type Chunk = string | Uint8Array | null | undefined
 
@@ -36,7 +37,8 @@ const PATCHES = {
 }
 
 function finished(this: ServerResponse): void {
-  if (isComplete(this)) (this as Watched)[WATCH].report('all')
+  const watched = (this as Watched)[WATCH]
+  if (isComplete(this, watched.socket)) watched.report('all')
 }
 
 function closed(this: ServerResponse): void {
@@ -46,6 +48,8 @@ function closed(this: ServerResponse): void {
 type Native = Pick<ServerResponse, 'writeHead' | 'write' | 'end' | 'flushHeaders'>
 
 class Watch {
+  /** From the beginning: whoever leaves an upload half read takes it off the request. */
+  readonly socket: Socket
   readonly #res: ServerResponse
   readonly #grant: Grant
   readonly #native: Native
@@ -54,6 +58,7 @@ class Watch {
   #sent: number | undefined
 
   constructor(res: ServerResponse, grant: Grant, native: Native) {
+    this.socket = (res.req.socket as Socket) ?? res.socket
     this.#res = res
     this.#grant = grant
     this.#native = native
@@ -144,11 +149,10 @@ class Watch {
 }
 
 /** 'finish' alone does not say so: Node 20 emits it also when the socket dies under an answer, and HTTP/2 at every end. */
-function isComplete(res: ServerResponse & { isLightMyRequest?: boolean }): boolean {
-  const { socket, httpVersionMajor } = res.req
+function isComplete(res: ServerResponse & { isLightMyRequest?: boolean }, socket: Socket): boolean {
   // Fastify's inject() has no socket to flush: its 'finish' is the end.
   if (res.isLightMyRequest) return res.writableEnded
-  return res.writableFinished && (httpVersionMajor > 1 ? res.writableEnded : !socket.destroyed)
+  return res.writableFinished && (res.req.httpVersionMajor > 1 ? res.writableEnded : !socket?.destroyed)
 }
 
 /** Whether the length of the body is told in another way, or must not be told. */
