@@ -61,6 +61,8 @@ export const OLD_SECRET = 'an-older-conformance-secret-nobody-may-see'
 /** Gates that take a price with overrides for any rail. */
 export interface BenchGates {
   charge(price: PriceTerms & Record<string, unknown>): Gate
+  /** Looks at the payments that are due. */
+  recover(): Promise<number>
   close(): void
 }
 

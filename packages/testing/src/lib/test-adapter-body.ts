@@ -2,7 +2,16 @@ import { createHash } from 'node:crypto'
 import { gzipSync } from 'node:zlib'
 import { expect } from 'vitest'
 import type { Raw } from './buyer.ts'
-import { expectPaid, expectRefusal, withCredential, type Bench } from './test-adapter-bench.ts'
+import { headOf } from './buyer-wire.ts'
+import {
+  brief,
+  challengesOf,
+  expectPaid,
+  expectRefusal,
+  pause,
+  withCredential,
+  type Bench,
+} from './test-adapter-bench.ts'
 
 /** What a payment has to do with the request's body. */
 export function bodyQuestions(bench: Bench): void {
@@ -20,6 +29,11 @@ export function bodyQuestions(bench: Bench): void {
     { verb: 'post', price: { amount: '1', maxBody: 1024 } },
   )
   const parsed = route('/body/parsed', { kind: 'echo' }, { verb: 'post', parseFirst: true })
+  const parsedSmall = route(
+    '/body/parsed-small',
+    { kind: 'echo' },
+    { verb: 'post', parseFirst: true, price: { amount: '1', maxBody: 1024 } },
+  )
   const read = route('/body/read', { kind: 'text', body: 'read' })
 
   const json = (target: string, body: string): Raw => ({
@@ -231,6 +245,23 @@ export function bodyQuestions(bench: Bench): void {
     expect((await send(json(small.target, 'x'.repeat(1000)))).status).toBe(402)
   })
 
+  ask(
+    'announced-body',
+    ['CORE-139'],
+    'a body that says that it is too large is 413 before any of it has come',
+    async () => {
+      const before = [store.written.length, small.starts]
+      for (const length of ['1025', '99999999']) {
+        const wire = await bench.connect()
+        wire.write(headOf({ target: small.target, method: 'POST' }, [['Content-Length', length]]))
+        const got = await Promise.race([wire.next('POST'), pause(3_000)])
+        wire.reset()
+        expect([length, got ? brief(got) : 'no answer']).toEqual([length, expect.stringMatching(/^413 /)])
+      }
+      expect([store.written.length, small.starts]).toEqual(before)
+    },
+  )
+
   ask('huge-body', ['CORE-139'], 'nobody can make the server hold a huge unpaid body', async () => {
     const before = [store.written.length, echo.starts]
     const refused = await send(json(echo.target, 'x'.repeat(5_000_000))).then(
@@ -266,6 +297,32 @@ export function bodyQuestions(bench: Bench): void {
       expect(errors.slice(before)).toEqual([expect.any(Error)])
       expect(String(errors[before])).toMatch(/body/)
       expect(parsed.starts).toBe(0)
+    },
+  )
+
+  ask(
+    'parsed-bound',
+    ['CORE-046', 'CORE-064', 'CORE-066', 'CORE-139'],
+    'behind a parser, too, another body is refused, and one beyond the limit of the route',
+    async () => {
+      const raw = json(parsed.target, '{"a":1}')
+      const first = await send(raw)
+      const large = await send(json(parsedSmall.target, 'x'.repeat(2048)))
+      if (first.status === 500) return expect([large.status, large.text]).toEqual([500, 'handled'])
+      const [challenge] = challengesOf(first)
+      expect(challenge!.digest).toBe(digestOf('{"a":1}'))
+      const paid = await bench.sign(challenge!)
+      const starts = parsed.starts
+      for (const body of ['{"a":2}', '{"a": 1}', ''])
+        expectRefusal(
+          await send(withCredential({ ...raw, body }, paid)),
+          'verification-failed',
+          'invalid-challenge',
+        )
+      expect(parsed.starts).toBe(starts)
+      expectPaid(await send(withCredential(raw, paid)))
+      expect(brief(large)).toMatch(/^413 /)
+      expect((await send(json(parsedSmall.target, 'x'.repeat(1000)))).status).toBe(402)
     },
   )
 }

@@ -1,4 +1,4 @@
-import { parseTime } from '@mppkit/core'
+import { parseTime, type Receipt } from '@mppkit/core'
 import { expect } from 'vitest'
 import type { Reply } from './adapter-app.ts'
 import {
@@ -11,10 +11,12 @@ import {
   withCredential,
   type Bench,
 } from './test-adapter-bench.ts'
+import type { ToyMethod } from './toy-method.ts'
 
 /** What reaches the buyer, and in which headers. */
 export function deliveryQuestions(bench: Bench): void {
-  const { ask, credential, errors, insist, ledger, open, pay, route, send, toyGates } = bench
+  const { alice, ask, credential, errors, gates, insist, ledger, open, pay, quote, route, send } = bench
+  const { toy, toyGates } = bench
   const large = new Uint8Array(5_000_000).map((_, index) => index % 251)
 
   const answers: [name: string, reply: Reply, status: number, body: string | Uint8Array | undefined][] = [
@@ -59,6 +61,19 @@ export function deliveryQuestions(bench: Bench): void {
         expect(got.get('cache-control')).not.toMatch(/public|s-maxage/)
         expect(got.get('www-authenticate')).toBeNull()
       }
+    },
+  )
+
+  const mute = gates({ methods: [muteAboutChallenges(toy)] })
+  const named = route('/delivery/named', { kind: 'text', body: 'named' }, { with: mute })
+  ask(
+    'receipt-names',
+    ['CORE-077'],
+    'a receipt says for which challenge it is, though the rail does not',
+    async () => {
+      const [challenge] = await quote(named)
+      const receipt = expectPaid(await send(withCredential(named, await alice.pay(challenge!))))
+      expect(receipt.challengeId).toBe(challenge!.id)
     },
   )
 
@@ -166,6 +181,17 @@ export function deliveryQuestions(bench: Bench): void {
     expect((await ledger.balance('shop')) - before).toBe(150n)
     expect((await pay(described)).json().id).not.toBe(got.json().id)
   })
+}
+
+/** A rail that knows no challenges, as most do not. */
+function muteAboutChallenges(toy: ToyMethod): ToyMethod {
+  return {
+    ...toy,
+    async settle(...settling) {
+      const { challengeId: _, ...receipt } = await toy.settle(...settling)
+      return receipt as Receipt
+    },
+  }
 }
 
 async function* pieces(...values: string[]): AsyncGenerator<Uint8Array> {

@@ -42,6 +42,8 @@ export function goneQuestions(bench: Bench): void {
     async () => {
       const raw = { target: echo.target, method: 'POST', body: 'g'.repeat(5000) }
       const paid = await credential(raw)
+      // What the question before has left to be written, on a store that takes its time, is none of this one's.
+      for (let seen = -1; seen !== store.written.length; await pause(100)) seen = store.written.length
       const before = [store.written.length, toy.calls.settle, echo.starts]
       for (const one of [raw, withCredential(raw, paid)]) {
         for (const sent of [0, 1, 4999]) {
@@ -141,6 +143,32 @@ export function goneQuestions(bench: Bench): void {
     },
   )
 
+  const single = route(
+    '/gone/single',
+    { kind: 'payment' },
+    { with: leased, price: { amount: '1', redeem: { attempts: 1 } } },
+  )
+  ask(
+    'never-ends',
+    ['CORE-143', 'CHG-037'],
+    'when the last attempt has not told how it ended, nobody is asked to pay again; if it ends well after all, it has delivered',
+    async () => {
+      const paid = await credential(single)
+      const moved = (await ledger.transfers()).length
+      const late = barrier()
+      single.onStart = () => late.opened
+      const exchange = open(withCredential(single, paid))
+      await until(() => single.starts === 1, 'the handler starts')
+      offset += 31_000
+      const got = await send(withCredential(single, paid))
+      expect([got.status, got.get('retry-after'), got.get('www-authenticate')]).toEqual([409, null, null])
+      late.open()
+      expectPaid(await exchange.rest())
+      expectRefusal(await insist(withCredential(single, paid)), 'invalid-challenge')
+      expect([single.starts, (await ledger.transfers()).length - moved]).toEqual([1, 1])
+    },
+  )
+
   /** Leaves the handler of a route three times, each time before it answers. */
   async function leaveThrice(asked: Asked, raw: Raw, paid: string): Promise<void> {
     for (let attempt = 1; attempt <= 3; attempt += 1) {
@@ -197,6 +225,37 @@ export function goneQuestions(bench: Bench): void {
       const paid = await payAndLeave(unseen, 'GET', 'leaver')
       await until(async () => (await ledger.balance('leaver')) === 100n, 'the money is back')
       expectRefusal(await insist(paid))
+    },
+  )
+
+  const returning = gates({
+    methods: [toyMethod({ ledger, recipient: 'shop', canRefund: true })],
+    store: memoryStore({ now: () => Date.now() + offset }),
+  })
+  const uncollected = route(
+    '/gone/uncollected',
+    { kind: 'throw' },
+    { with: returning, price: { amount: '1', redeem: { within: '1h' } } },
+  )
+  ask(
+    'gone-for-good',
+    ['CHG-037'],
+    'what was paid for, failed, and is not asked for again in time, is returned; not before, and not twice',
+    async () => {
+      await ledger.fund('absent', 100n)
+      const [challenge] = await quote(uncollected)
+      const paid = await toyWallet({ ledger, account: 'absent' }).pay(challenge!)
+      expect((await send(withCredential(uncollected, paid))).status).toBe(500)
+      offset += 3_500_000
+      await returning.recover()
+      expect(await ledger.balance('absent')).toBe(0n)
+      offset += 200_000
+      await returning.recover()
+      expect(await ledger.balance('absent')).toBe(100n)
+      await returning.recover()
+      expect(await ledger.balance('absent')).toBe(100n)
+      expectRefusal(await insist(withCredential(uncollected, paid)))
+      expect(uncollected.starts).toBe(1)
     },
   )
 

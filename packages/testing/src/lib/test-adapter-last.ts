@@ -80,7 +80,7 @@ export function lastQuestions({ ask, buyer, errors, reports }: Bench): void {
         if (got.status === 401) expect(raw.target).toMatch(/^\/(price\/refusing|outcome\/)/)
         if (got.status === 500)
           expect(raw.target).toMatch(
-            /^\/(delivery|once|mistakes|body|price|outcome|key|wire\/any|(cheap|dear)\/%)/,
+            /^\/(delivery|once|mistakes|body|price|outcome|key|gone\/uncollected|wire\/any|(cheap|dear)\/%)/,
           )
       }
       expect(buyer().seen.length).toBeGreaterThan(500)

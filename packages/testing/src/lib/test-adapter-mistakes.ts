@@ -75,6 +75,48 @@ export function mistakeQuestions(
     },
   )
 
+  ask(
+    'two-gates-free',
+    ['CHG-009'],
+    'of two gates the one that asks for nothing takes nothing off the other: it charges, or that is an error',
+    async () => {
+      const free = toyGates.charge({ amount: () => null })
+      const charging = toyGates.charge({ amount: '1' })
+      for (const gates of [
+        [free, charging],
+        [charging, free],
+      ]) {
+        const seen: unknown[] = []
+        let starts = 0
+        const path = '/mistakes/two-free'
+        const reply = { kind: 'text', body: 'content' } as const
+        const route = { verb: 'get', path, gates, reply, started: () => void (starts += 1) } as const
+        let served: Awaited<ReturnType<Serve>>
+        try {
+          served = await serve({ routes: [route], onError: (error) => void seen.push(error) })
+        } catch (error) {
+          expect(error).toBeInstanceOf(TypeError)
+          expect(String(error)).toMatch(/amount: \(request\)/)
+          continue
+        }
+        try {
+          const buyer = createBuyer(served.url)
+          const asked = await buyer.send({ target: path })
+          expect([402, 500]).toContain(asked.status)
+          if (asked.status === 402) {
+            const credential = await alice.pay(challengesOf(asked)[0]!)
+            const got = await buyer.send(withCredential({ target: path }, credential))
+            if (got.status !== 500) expectPaid(got)
+          }
+          if (starts === 0) expect(String(seen[0])).toMatch(/amount: \(request\)/)
+          else expect([starts, seen]).toEqual([1, []])
+        } finally {
+          await served.close()
+        }
+      }
+    },
+  )
+
   priceMistakes()
 
   const ordinary = route('/mistakes/none', { kind: 'text', body: 'fine' })

@@ -164,6 +164,24 @@ export function outcomeQuestions(bench: Bench): void {
     },
   )
 
+  const unsendable = route(
+    '/outcome/unsendable',
+    { kind: 'json', body: {}, headers: [['x-own', 'one\ntwo']] },
+    options,
+  )
+  ask(
+    'unsendable',
+    ['CORE-080', 'CORE-081', 'CORE-143'],
+    'an answer with a header that cannot be sent is an error, without a receipt; it has delivered nothing',
+    async () => {
+      const paid = await credential(unsendable)
+      for (let attempt = 1; attempt <= 2; attempt += 1) {
+        const got = await insist(withCredential(unsendable, paid))
+        expect([got.status, got.get('payment-receipt'), unsendable.starts]).toEqual([500, null, attempt])
+      }
+    },
+  )
+
   const identity = route('/outcome/identity', { kind: 'throw' }, { ...options, price: { amount: '0' } })
   ask(
     'zero-ends',

@@ -1,0 +1,2 @@
+/** No configuration at all. */
+export const answer = 42

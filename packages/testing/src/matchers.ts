@@ -1,0 +1,1 @@
+export { matchers, type PaymentMatchers, type PaymentTerms } from './lib/matchers.ts'
