@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util'
 import { ADAPTERS, allCells } from './lib/cells.ts'
 import { RUNTIMES } from './lib/platform.ts'
 import type { Cell } from './lib/run-cell.ts'
+import { runApps } from './lib/run-apps.ts'
 import { countOf, isGood, runCells, type CellOutcome } from './lib/run-cells.ts'
 import { matrix, withSummary } from './matrix.ts'
 
@@ -36,12 +37,23 @@ if (cells.length === 0) {
 
 const quick = (cell: Cell) => (options.quick ? { of: 4, part: cells.indexOf(cell) % 4 } : undefined)
 const outcomes = await runCells(cells, show, quick)
-if (options.json !== undefined) write(options.json, `${JSON.stringify({ cells: outcomes }, undefined, 1)}\n`)
-if (options.markdown !== undefined) write(options.markdown, matrix(outcomes))
+const apps = options.all
+  ? await runApps(({ app, passed, known, failed }) =>
+      console.log(
+        `apps/${app.padEnd(13)} ${String(passed)} passed, ${String(failed.length)} failed, ${String(known.length)} known`,
+      ),
+    )
+  : []
+if (options.json !== undefined)
+  write(options.json, `${JSON.stringify({ cells: outcomes, apps }, undefined, 1)}\n`)
+if (options.markdown !== undefined) write(options.markdown, matrix(outcomes, apps))
 if (options.readme !== undefined)
-  write(options.readme, withSummary(readFileSync(options.readme, 'utf8'), matrix(outcomes)))
+  write(options.readme, withSummary(readFileSync(options.readme, 'utf8'), matrix(outcomes, apps)))
 
 const bad = outcomes.filter((outcome) => !isGood(outcome))
+const badApps = apps.filter(({ failed }) => failed.length > 0)
+for (const { app, failed } of badApps)
+  for (const { id, title, detail } of failed) console.log(`apps/${app} [${id}] ${title}: ${detail}`)
 for (const outcome of bad) explain(outcome)
 console.log(
   bad.length === 0
@@ -49,7 +61,7 @@ console.log(
     : `${String(bad.length)} cells failed`,
 )
 // Not by coming to the end: Node has been seen to spin there, with all its work done.
-process.exit(bad.length === 0 ? 0 : 1)
+process.exit(bad.length + badApps.length === 0 ? 0 : 1)
 
 function show(outcome: CellOutcome): void {
   const name = `${outcome.adapter.padEnd(8)} ${outcome.runtime.padEnd(8)}`

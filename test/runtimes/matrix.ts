@@ -3,6 +3,7 @@ import { ADAPTERS } from './lib/cells.ts'
 import { expectedFailures } from './lib/expected.ts'
 import { RUNTIMES, type Runtime } from './lib/platform.ts'
 import type { CellReport, Question } from './lib/run-cell.ts'
+import type { AppOutcome } from './lib/run-apps.ts'
 import { countOf, type CellOutcome } from './lib/run-cells.ts'
 import { WORKERD } from './lib/start.ts'
 
@@ -23,7 +24,7 @@ const GROUPS: readonly (readonly [name: string, runtimes: readonly Runtime[]])[]
 ]
 
 /** What the suite has shown, as Markdown: the same results give the same text. */
-export function matrix(outcomes: readonly CellOutcome[]): string {
+export function matrix(outcomes: readonly CellOutcome[], apps: readonly AppOutcome[] = []): string {
   const reports = outcomes.filter((outcome) => 'questions' in outcome)
   const notes = footnotes(reports)
   return [
@@ -31,6 +32,7 @@ export function matrix(outcomes: readonly CellOutcome[]): string {
     'Written by `npm run conformance`: one suite of questions, asked over a real socket of each adapter in each runtime. ' +
       'The suite runs inside the runtime; the buyer who asks for it sends its bytes as they are.',
     summary(outcomes),
+    ...appTable(apps),
     '## Requirements',
     'Requirements of the drafts for servers that an answer can show. ✓: every question that cites it is answered as it ' +
       'should be, on all versions of the runtime. ✗: one is not. A number: one is a known gap, see below.',
@@ -39,6 +41,21 @@ export function matrix(outcomes: readonly CellOutcome[]): string {
     blindSpots(),
     elsewhere(reports),
   ].join('\n\n')
+}
+
+/** The example apps, and what of `mppkit conform` they pass. */
+function appTable(apps: readonly AppOutcome[]): string[] {
+  if (apps.length === 0) return []
+  const rows = apps.map(({ app, what, passed, known, failed }) => {
+    const count = `${String(passed)} / ${String(passed + known.length + failed.length)}`
+    const gaps = known.map(({ title, why }) => `${title} (${why})`).join('; ')
+    return `| [apps/${app}](../apps/${app}) | ${what} | ${count} | ${gaps} |`
+  })
+  return [
+    '## Example apps',
+    'Asked from outside, as any server can be: `mppkit conform <url> --pay toy --profile mppkit`.',
+    ['| App | Sells | Questions | Known |', '| --- | --- | --- | --- |', ...rows].join('\n'),
+  ]
 }
 
 const MARKS = ['<!-- written by npm run conformance -->', '<!-- end -->'] as const
