@@ -51,7 +51,7 @@ const SUBJECTS: Record<Framework, Subject> = {
 export const FRAMEWORKS = Object.keys(SUBJECTS) as Framework[]
 
 /** As many as each can take in a few seconds. */
-const CREDENTIALS: Record<Peer, number> = { bare: 0, floor: 60_000, ours: 45_000, mppx: 15_000 }
+const CREDENTIALS: Record<Peer, number> = { bare: 0, floor: 60_000, ours: 45_000, mppx: 30_000 }
 const SERVER_CORE = 0
 const LOAD_CORE = 1
 
@@ -160,8 +160,8 @@ async function take(
       peer,
       kind,
       credentials: quick ? CREDENTIALS[peer] / 5 : CREDENTIALS[peer],
-      // A payment runs through a lot of code, and it takes more than 10 000 of them until all of that is compiled.
-      warm: quick ? { seconds: 0.2, requests: 500 } : { seconds: kind === 'paid' ? 2 : 0.8, requests: 2000 },
+      // It takes more than 10 000 requests until all of a gate is compiled, mppx's like ours.
+      warm: quick ? { seconds: 0.2, requests: 500 } : { seconds: 0.8, requests: 18_000 },
       run: quick ? { seconds: 0.5, requests: 100 } : { seconds: 1, requests: 1000 },
     }
     await generator.ask({ prepare: load } satisfies LoadQuestion)

@@ -8,6 +8,7 @@ import { FRAMEWORKS, http } from './http.ts'
 import { inProcess } from './in-process.ts'
 import type { Framework } from './lib/http-server.ts'
 import { formatMarkdown, formatTable, isMet, type Row } from './lib/table.ts'
+import { stores } from './stores.ts'
 import { tempo } from './tempo.ts'
 
 interface Options {
@@ -20,6 +21,7 @@ const BENCHES: Record<string, (options: Options) => Promise<Row[]>> = {
   'in-process': inProcess,
   http,
   tempo,
+  stores,
   footprint,
 }
 

@@ -1,0 +1,44 @@
+import type { JournalLine } from './lines.ts'
+import { openShop } from './open-shop.ts'
+import { filesOf, readLines, readSettings } from './settings.ts'
+
+/**
+ * What the seller does after the storm: starts again, lets recovery run until nothing is in doubt any more, and returns by hand
+ * what came too late. At most a minute of quiet, but for refunds that a process began just before it died.
+ */
+const [folder = ''] = process.argv.slice(2)
+const QUIET = 60_000
+/** Nobody takes a refund from a dead process for that long: it may still be on its way to the rail. */
+const REFUND_LEASE = 150_000
+const settings = readSettings(folder)
+const shop = await openShop(settings)
+const quotes = new Set(
+  readLines<JournalLine>(filesOf(folder).journal).flatMap((line) => (line.t === 'pay' ? [line.quote] : [])),
+)
+const started = Date.now()
+let open = new Set(quotes)
+for (;;) {
+  await shop.gates.recover()
+  const left = new Set<string>()
+  let refunding = 0
+  for (const id of open) {
+    const trace = await shop.gates.trace(id)
+    if (trace && ['pending', 'refunding', 'settled'].includes(trace.state)) left.add(id)
+    if (trace?.state === 'refunding') refunding++
+  }
+  open = left
+  const quiet = Date.now() - started
+  if (left.size === 0 || quiet > (refunding > 0 ? REFUND_LEASE + 10_000 : QUIET)) break
+  await new Promise((resolve) => setTimeout(resolve, 1000))
+}
+let returned = 0
+for await (const { id, started: starts } of shop.gates.unclaimed()) {
+  if (starts > 0) continue
+  await shop.gates.refund(id)
+  returned++
+}
+console.log(
+  `restarted: ${((Date.now() - started) / 1000).toFixed(0)} s of quiet, ${open.size} still open, ${returned} late payments returned by hand`,
+)
+await shop.close()
+process.exit(0)
