@@ -25,6 +25,24 @@ const RULES: Record<string, Rule> = {
   'packages/adapters/next': { may: ['core', 'server', 'next'] },
   'packages/methods/tempo': { may: ['core', 'viem', 'ox'] },
   'packages/stores/sqlite': { may: ['core'], node: true },
+  'packages/stores/redis': { may: ['core'] },
+  'packages/stores/postgres': { may: ['core'] },
+  'packages/stores/cloudflare': { may: ['core'] },
+  'packages/cli': {
+    may: [
+      'core',
+      'server',
+      'client',
+      'testing',
+      'tempo',
+      'viem',
+      'sqlite',
+      'redis',
+      'postgres',
+      'cloudflare',
+    ],
+    node: true,
+  },
   'packages/testing': { may: ['core', 'server', 'vitest', '@foundry-rs/anvil'], node: true },
 }
 

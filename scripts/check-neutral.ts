@@ -63,6 +63,8 @@ const ENTRIES: Entry[] = [
   { file: 'packages/methods/tempo/src/server.ts', neutral: true, never: [KIT], external: ['viem', 'ox'] },
   { file: 'packages/methods/tempo/src/client.ts', neutral: true, never: [KIT], external: ['viem', 'ox'] },
   { file: 'packages/stores/sqlite/src/index.ts', neutral: false, never: [CHAIN, KIT] },
+  { file: 'packages/testing/src/conform.ts', neutral: false, never: [CHAIN, /vitest/] },
+  { file: 'packages/stores/cloudflare/src/index.ts', neutral: true, never: [CHAIN, KIT, PROTOCOL] },
 ]
 
 const faults: string[] = []

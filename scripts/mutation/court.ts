@@ -38,7 +38,7 @@ export async function open(
 ): Promise<Court> {
   const file = join(folder, `${judge.name}.mjs`)
   await bundle(judge, file, change)
-  const order = { bundle: file, mutant: undefined, bail: false }
+  const order = { judge: judge.name, bundle: file, mutant: undefined, bail: false }
   const unfit = new Map<string, string>()
   const list = await pool.run({ ...order, questions: undefined })
   if (list.kind !== 'listed' || list.questions.length < 50)
@@ -111,7 +111,7 @@ async function confirmed(
   questions: Court['questions'],
   pool: Pool,
 ): Promise<Ruling> {
-  const order = { bundle: file, mutant, bail: true }
+  const order = { judge: court.judge.name, bundle: file, mutant, bail: true }
   const first = redOf(await pool.run({ ...order, questions }))
   if (!first) return { caught: false }
   const own = questions.filter(({ key }) => key === first.by)
@@ -126,7 +126,13 @@ async function confirmed(
 function isGreenAlone(court: Court, question: Court['questions'][number], pool: Pool): Promise<boolean> {
   const known = alone.get(court) ?? new Map<string, Promise<boolean>>()
   alone.set(court, known)
-  const order = { bundle: court.bundle, mutant: -1, bail: true, questions: [question] }
+  const order = {
+    judge: court.judge.name,
+    bundle: court.bundle,
+    mutant: -1,
+    bail: true,
+    questions: [question],
+  }
   const green = known.get(question.key) ?? pool.run(order).then((end) => !redOf(end))
   known.set(question.key, green)
   return green

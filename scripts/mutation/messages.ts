@@ -1,5 +1,7 @@
 /** To a worker: put these questions to the bundle with this mutant awake. */
 export interface Order {
+  /** The framework in the bundle. */
+  judge: string
   bundle: string
   /** Undefined: all sleep, and it is noted who reaches what. */
   mutant: number | undefined

@@ -15,12 +15,14 @@ export type End =
 
 /** Processes that work off orders; one that hangs or dies is replaced. */
 export class Pool {
-  readonly #resting: ChildProcess[] = []
+  readonly #resting: { child: ChildProcess; judge: string }[] = []
   readonly #all = new Set<ChildProcess>()
   readonly #waiting: (() => void)[] = []
+  readonly #size: number
   #free: number
 
   constructor(size: number) {
+    this.#size = size
     this.#free = size
   }
 
@@ -28,7 +30,7 @@ export class Pool {
     if (this.#free === 0) await new Promise<void>((resolve) => this.#waiting.push(resolve))
     else this.#free -= 1
     try {
-      return await this.#give(this.#idle() ?? this.#spawn(), order)
+      return await this.#give(this.#idle(order.judge) ?? this.#spawn(), order)
     } finally {
       const next = this.#waiting.shift()
       if (next) next()
@@ -40,11 +42,21 @@ export class Pool {
     for (const child of this.#all) child.kill('SIGKILL')
   }
 
-  /** One may have died since: of what its last mutant had left behind. */
-  #idle(): ChildProcess | undefined {
-    for (let child = this.#resting.pop(); child; child = this.#resting.pop())
-      if (child.connected) return child
-    return undefined
+  /**
+   * One that has served the same framework, or none: @hono/node-server puts a Request of its own in the place of the
+   * global one, and Elysia's requests cannot be cloned afterwards.
+   */
+  #idle(judge: string): ChildProcess | undefined {
+    // One may have died since: of what its last mutant had left behind.
+    const alive = this.#resting.filter(({ child }) => child.connected)
+    const found = alive.findLast((each) => each.judge === judge)
+    const rest = alive.filter((each) => each !== found)
+    const working = this.#size - this.#free
+    // Those that work, this one among them, and those that rest are never more than there are lanes.
+    const kept = rest.slice(Math.max(0, rest.length + working - this.#size))
+    for (const each of rest) if (!kept.includes(each)) each.child.kill('SIGKILL')
+    this.#resting.splice(0, Infinity, ...kept)
+    return found?.child
   }
 
   #spawn(): ChildProcess {
@@ -61,7 +73,7 @@ export class Pool {
       const end = (result: End, reusable: boolean): void => {
         clearTimeout(timer)
         child.off('message', hear).off('exit', died)
-        if (reusable) this.#resting.push(child)
+        if (reusable) this.#resting.push({ child, judge: order.judge })
         else child.kill('SIGKILL')
         resolve(result)
       }

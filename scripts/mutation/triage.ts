@@ -18,7 +18,15 @@ export const equivalents: Readonly<Record<string, string>> = {
   cad49843c1: 'whether a record that has vanished is leased is never asked',
   '9b69dd6534': 'anything but "nothing" counts as "some"',
   '8ba03b29a3': 'one amount more or less in a cache',
+  '7f5b56646d': 'how much a cache may hold: no answer differs',
+  c57a96ce1f: 'timers of no and of one millisecond are the same',
+  ab366d5b7c: 'of an upgrade nobody asks how much was handed over',
+  fd0f116a28: 'the answer is ended in the same breath, and then says so itself',
   '656bdc467d': 'of a delivered record nobody asks whether an attempt is open',
+  d1a413b8c4: 'the block that ends with the place is entered at its end, and left for the next one',
+  c61048371f: 'blocks that are never halved hold the same in the same order: a matter of speed',
+  be4b145c5c: 'what lies behind in the order is refused for the same reason, later',
+  eb64693735: 'a quote in a claim has told its time before',
 }
 
 /** Code that a buyer at a socket of Node cannot see at work, and who asks about it instead. */

@@ -25,6 +25,8 @@ export default defineConfig({
     },
   ],
   test: {
+    // Under its key a mutant would be found again by the next one, and by whoever runs without any.
+    fsModuleCache: false,
     include: ['packages/**/test/**/*.test.ts'],
     // The suite has spoken.
     testNamePattern: /^(?!adapter )/,

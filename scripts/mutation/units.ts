@@ -29,8 +29,7 @@ export class Units {
     const key = tests.join()
     const red = this.#unfit.get(key) ?? this.#failing(file, tests)
     this.#unfit.set(key, red)
-    const excluded = (await red).map((path) => `--exclude=${path}`)
-    return (await this.#vitest(file, text, [...tests, ...excluded, '--bail=1', '--reporter=dot'])) !== 0
+    return this.#isRed(file, text, tests, await red)
   }
 
   /** The test files that are red without a mutant, and were not asked. */
@@ -49,7 +48,22 @@ export class Units {
     // Without any file left, every mutant would be said to be caught.
     if (red.length * 2 >= testResults.length)
       throw new Error(`without a mutant, the unit tests in ${tests.join(', ')} are red`)
-    return red.map(({ name }) => relative(root, name).split(sep).join('/'))
+    const unfit = red.map(({ name }) => relative(root, name).split(sep).join('/'))
+    // A judge who lets live what cannot even be loaded sees something else than the mutant: a cache, say.
+    const dead = `throw new Error('mutant')\n${this.#sources.get(file)!}`
+    if (!(await this.#isRed(file, dead, tests, unfit)))
+      throw new Error(`the unit tests in ${tests.join(', ')} do not see what is put before them`)
+    return unfit
+  }
+
+  async #isRed(
+    file: string,
+    text: string,
+    tests: readonly string[],
+    unfit: readonly string[],
+  ): Promise<boolean> {
+    const excluded = unfit.map((path) => `--exclude=${path}`)
+    return (await this.#vitest(file, text, [...tests, ...excluded, '--bail=1', '--reporter=dot'])) !== 0
   }
 
   #vitest(file: string, text: string, args: readonly string[]): Promise<number | null> {
@@ -58,7 +72,8 @@ export class Units {
     const program = join(dirname(realpathSync(join(root, 'node_modules/vitest/package.json'))), 'vitest.mjs')
     const config = fileURLToPath(new URL('units.config.ts', import.meta.url))
     return new Promise((resolve) => {
-      const child = spawn(process.execPath, [program, 'run', '--config', config, ...args], {
+      // One red answer may be chance, where several of these are at work at once; and it would cost the whole file.
+      const child = spawn(process.execPath, [program, 'run', '--config', config, '--retry=1', ...args], {
         cwd: root,
         stdio: 'ignore',
         env: { ...process.env, MPPKIT_MUTANT: note, MPPKIT_CITATIONS: '' },
@@ -76,7 +91,12 @@ export class Units {
 
 function testsOf(file: string): string[] {
   const adapter = /^packages\/adapters\/([^/]+)\//.exec(file)?.[1]
-  if (adapter === undefined) return [/^packages\/[^/]+/.exec(file)![0] + '/test/']
+  if (adapter === undefined) {
+    const own = /^packages\/[^/]+/.exec(file)![0] + '/test/'
+    // What adapters share is asked about where they are.
+    if (!/\/(?:deliver|fetch|web)\.ts$/.test(file)) return [own]
+    return [own, 'packages/adapters/hono/test/', 'packages/adapters/node/test/']
+  }
   const shared = adapter === 'node' ? ['express', 'fastify'] : []
   return [adapter, ...shared].map((name) => `packages/adapters/${name}/test/`)
 }

@@ -119,22 +119,10 @@ export const adapters = [
   ]),
   ...defectsIn('packages/adapters/hono/src/index.ts', [
     {
-      id: 'hono-target-normalised',
-      find: '(c.env as Beside | undefined)?.incoming?.url ?? targetOf(url)',
-      replace: 'targetOf(url)',
-      says: '/cheap/../dear is priced as what a parser made of it',
-    },
-    {
       id: 'hono-second-gate',
       find: '    payments.check(c)\n',
       replace: '',
       says: 'one request is charged twice',
-    },
-    {
-      id: 'hono-body-gone',
-      find: 'if (cached === undefined) req.bodyCache.arrayBuffer = Promise.resolve(bytes.slice().buffer) as never',
-      replace: '',
-      says: 'the handler finds the body eaten',
     },
     {
       id: 'hono-last-challenge-only',
@@ -150,10 +138,24 @@ export const adapters = [
     },
     {
       id: 'hono-runs-unpaid',
-      find: "if (decision.kind === 'respond') return respond(c, decision.answer)",
+      find: "if (decision.kind === 'respond') return respond(c, decision.answer, middleware)",
       replace:
-        "if (decision.kind === 'respond') {\n      await next()\n      return respond(c, decision.answer)\n    }",
+        "if (decision.kind === 'respond') {\n      await next()\n      return respond(c, decision.answer, middleware)\n    }",
       says: 'the handler runs for who has not paid',
+    },
+  ]),
+  ...defectsIn('packages/adapters/hono/src/lib/incoming.ts', [
+    {
+      id: 'hono-target-normalised',
+      find: '(c.env as Beside | undefined)?.incoming?.url ?? targetOf(url)',
+      replace: 'targetOf(url)',
+      says: '/cheap/../dear is priced as what a parser made of it',
+    },
+    {
+      id: 'hono-body-gone',
+      find: 'if (cached === undefined) req.bodyCache.arrayBuffer = Promise.resolve(bytes.slice().buffer) as never',
+      replace: '',
+      says: 'the handler finds the body eaten',
     },
     {
       id: 'hono-limit-ignored',

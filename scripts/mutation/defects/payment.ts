@@ -70,8 +70,8 @@ export const payment = [
     },
     {
       id: 'attempts-unbounded',
-      find: 'started: progress.started + 1, open: true, reached }',
-      replace: 'started: progress.started, open: true, reached }',
+      find: 'const started = record.started + 1',
+      replace: 'const started = record.started',
       says: 'a handler is started without end for one payment',
     },
     {
@@ -161,13 +161,15 @@ export const payment = [
       says: 'an Idempotency-Key keeps nothing',
     },
   ]),
-  ...defectsIn(`${folder}/record.ts`, [
+  ...defectsIn(`${folder}/claims.ts`, [
     {
       id: 'claim-overwrites',
       find: 'if (result.ok || result.entry === undefined || result.entry.value === quote) return undefined',
       replace: 'if (result) return undefined',
       says: 'a proof that is taken is taken again',
     },
+  ]),
+  ...defectsIn(`${folder}/record.ts`, [
     {
       id: 'receipt-without-challenge',
       find: 'return { ...receipt, challengeId: claim.challenge.id, quote: claim.quote }',
@@ -176,8 +178,8 @@ export const payment = [
     },
     {
       id: 'lapse-never',
-      find: '  async lapse(): Promise<void> {\n    this.stop()\n    await this.write({}, false)',
-      replace: '  async lapse(): Promise<void> {\n    this.stop()',
+      find: '    this.#lapsed = true\n    await this.write({}, false)',
+      replace: '    this.#lapsed = true',
       says: 'after a fault a buyer waits until the lease is over',
     },
   ]),
