@@ -90,10 +90,10 @@ export function redisStore(options: RedisStoreOptions): RedisStore {
       const head = [next === 'delete' ? 'delete' : 'set', key]
       // Names this call: the version of what it writes, and how its own write is known again if a client sends it twice.
       const token: Version = crypto.randomUUID()
-      return link.call(async (run, latest) => {
+      return link.call(async (run, before) => {
         // A first call does not know the server's clock yet, and a clock may be set: told the time, it tries again.
         for (let attempt = 0; attempt < 3; attempt += 1) {
-          const given = [token, expect, latest(), ...head, ...wanted]
+          const given = [token, expect, before(), ...head, ...wanted]
           const names: [string, ...string[]] = [entryName(key), index, counter]
           const reply = (await run(swapScript, names, given, waitReplicas)) as SwapReply
           link.learn(reply[1])

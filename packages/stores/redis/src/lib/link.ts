@@ -15,10 +15,10 @@ export type Run = (
 /** The way to the server: bounded in time, and with the server's clock at hand. */
 export interface Link {
   /**
-   * Gives `work` the time that is left, and what it needs: `run`, and the latest time, by the server's clock, at which
-   * its command may still be carried out. Rejects with an `Error` that names the address when that time is over.
+   * Gives `work` the time that is left, and what it needs: `run`, and the time, by the server's clock, before which its
+   * command may still be carried out. Rejects with an `Error` that names the address when that time is over, no earlier.
    */
-  call<T>(work: (run: Run, latest: () => string) => Promise<T>): Promise<T>
+  call<T>(work: (run: Run, before: () => string) => Promise<T>): Promise<T>
   /** To be told what time it was at the server when it answered. */
   learn(serverTime: string): void
   /** Every later call rejects. */
@@ -60,17 +60,22 @@ export function createLink(wire: Wire, timeout: number): Link {
       if (isClosed) throw new Error('redisStore: the store is closed')
       const end = performance.now() + timeout
       let timer: ReturnType<typeof setTimeout> | undefined
-      const expiry = new Promise<never>((_, reject) => {
-        timer = setTimeout(() => reject(new Error(`no answer within ${timeout} ms`)), timeout)
-      })
       const isOver = () => performance.now() >= end
-      const latest = () => {
+      const expiry = new Promise<never>((_, reject) => {
+        // A timer counts whole milliseconds and fires a part of one too early, when the command may still be carried out.
+        const giveUp = () => {
+          if (isOver()) reject(new Error(`no answer within ${timeout} ms`))
+          else timer = setTimeout(giveUp, end - performance.now())
+        }
+        timer = setTimeout(giveUp, timeout)
+      })
+      const before = () => {
         // The answer that told the time may itself have come when nobody waited for it any more.
         if (isOver()) throw new Error(`no answer within ${timeout} ms`)
-        return ahead === -Infinity ? '0' : `${Math.ceil(end + ahead)}`
+        return ahead === -Infinity ? '0' : `${Math.floor(end + ahead)}`
       }
       try {
-        return await Promise.race([work(run, latest), expiry])
+        return await Promise.race([work(run, before), expiry])
       } catch (error) {
         // Not as a cause: an error of a client holds the command, and with it what was to be written.
         const message = error instanceof Error ? error.message : String(error)

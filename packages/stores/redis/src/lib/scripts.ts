@@ -27,12 +27,12 @@ local now = clock()
 `
 
 /**
- * Compare and set. KEYS: entry, index, counter. ARGV: token, expected version, latest time, 'set' or 'delete', key, then
+ * Compare and set. KEYS: entry, index, counter. ARGV: token, expected version, time before which, 'set' or 'delete', key, then
  * of a write: value, ttl, lease (ms, or ''), queue's head (or ''), due in ms.
  */
 export const swapScript = script(`${common}
-local token, expect, latest, verb, key, value, ttl, lease, head, due = unpack(ARGV)
-if now > tonumber(latest) then return { 'late', text(now) } end
+local token, expect, before, verb, key, value, ttl, lease, head, due = unpack(ARGV)
+if now >= tonumber(before) then return { 'late', text(now) } end
 
 local raw = redis.call('GET', KEYS[1])
 local version, leased, member, standing
