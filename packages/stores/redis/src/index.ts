@@ -23,7 +23,7 @@ export interface RedisStoreOptions {
 export interface RedisStore extends Store {
   /**
    * Asks the server once, at start. Rejects with an `Error` that names its address, without user name and password,
-   * when it cannot be reached, is a replica, or may evict entries.
+   * when it cannot be reached, is a replica, may evict entries, or has no append-only file and `waitReplicas` is not set.
    */
   check(): Promise<void>
   /** Every later call rejects. The client stays open. */
@@ -128,11 +128,9 @@ export function redisStore(options: RedisStoreOptions): RedisStore {
     },
 
     async check() {
-      const told = (await link.call((run) => run(checkScript, [index], []))) as [
-        replication: string,
-        memory: string,
-      ]
-      refuseUnfit(wire.address, ...told)
+      const told = (await link.call((run) => run(checkScript, [index], []))) as string[]
+      const [replication = '', memory = '', persistence = ''] = told
+      refuseUnfit(wire.address, { replication, memory, persistence }, waitReplicas !== undefined)
     },
 
     async close() {

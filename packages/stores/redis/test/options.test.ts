@@ -3,7 +3,7 @@ import { createClient, createClientPool, createCluster, createSentinel } from 'r
 import { describe, expect, test } from 'vitest'
 import { redisStore } from '../src/index.ts'
 import { wireOf } from '../src/lib/client.ts'
-import { refuseUnfit } from '../src/lib/fitness.ts'
+import { refuseUnfit, type Said } from '../src/lib/fitness.ts'
 
 /** Nobody listens on port 1. */
 const nowhere = 'redis://me:s3cret@127.0.0.1:1'
@@ -108,17 +108,27 @@ describe('redisStore: options', () => {
     client.disconnect()
   })
 
-  test('a server that does not say what it is is not judged', () => {
-    expect(() => refuseUnfit('here', '', '')).not.toThrow()
-    expect(() =>
-      refuseUnfit('here', '# Replication\r\nrole:master\r\n', 'maxmemory_policy:noeviction\r\n'),
-    ).not.toThrow()
-    expect(() => refuseUnfit('here', 'role:slave\r\n', '')).toThrow(
+  test('judges a server by what it says of itself; what it does not say is not judged', () => {
+    const judging =
+      (said: Partial<Said>, copied = false) =>
+      () =>
+        refuseUnfit('here', { replication: '', memory: '', persistence: '', ...said }, copied)
+    expect(judging({})).not.toThrow()
+    const fit = {
+      replication: '# Replication\r\nrole:master\r\n',
+      memory: 'maxmemory_policy:noeviction\r\n',
+      persistence: 'loading:0\r\naof_enabled:1\r\n',
+    }
+    expect(judging(fit)).not.toThrow()
+    expect(judging({ ...fit, replication: 'role:slave\r\n' })).toThrow(
       /here is a replica.*connect to the primary/,
     )
-    expect(() => refuseUnfit('here', '', 'maxmemory_policy:volatile-ttl\r\n')).toThrow(
+    expect(judging({ ...fit, memory: 'maxmemory_policy:volatile-ttl\r\n' })).toThrow(
       /here.*volatile-ttl.*set maxmemory-policy noeviction/,
     )
+    const inMemoryOnly = { ...fit, persistence: 'aof_enabled:0\r\n' }
+    expect(judging(inMemoryOnly)).toThrow(/here has appendonly no.*set appendonly yes.*or.*`waitReplicas`/)
+    expect(judging(inMemoryOnly, true)).not.toThrow()
   })
 
   test('writes that could not be read back as they were are TypeErrors, and nothing is sent', async () => {

@@ -79,6 +79,14 @@ suite('redisStore with a replica', () => {
       await store.check()
     })
 
+    test(`${kind}: a server without an append-only file is refused by check(), unless replicas have what was written`, async () => {
+      const forgetful = await startRedis({ args: ['--appendonly', 'no'] })
+      ends.push(() => void forgetful.stop())
+      const client = await clientOf(kind, forgetful.url)
+      await expect(redisStore({ client }).check()).rejects.toThrow(/appendonly no.*set appendonly yes/)
+      await redisStore({ client, waitReplicas }).check()
+    })
+
     test(`${kind}: waitReplicas rejects while too few replicas have a write, also for who repeats it`, async () => {
       const store = redisStore({ client: await clientOf(kind, primary.url), waitReplicas })
       const first = await store.swap(`${key}1`, 'absent', write)

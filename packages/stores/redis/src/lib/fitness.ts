@@ -1,10 +1,22 @@
+/** What a server says of itself in these sections of INFO. */
+export interface Said {
+  replication: string
+  memory: string
+  persistence: string
+}
+
 /**
- * Judges what a server says of itself in the sections `replication` and `memory` of INFO. What it does not say,
- * because it may not be asked, is not judged.
+ * Judges what a server says of itself. What it does not say, because it may not be asked, is not judged.
  *
- * @throws `Error` that names the address, for a replica and for a server that may evict entries.
+ * @param copied Whether a write is acknowledged only when replicas have it.
+ * @throws `Error` that names the address, for a replica, for a server that may evict entries, and for one that keeps
+ * them in its memory alone.
  */
-export function refuseUnfit(address: string, replication: string, memory: string): void {
+export function refuseUnfit(
+  address: string,
+  { replication, memory, persistence }: Said,
+  copied: boolean,
+): void {
   const role = fieldOf(replication, 'role')
   if (role !== undefined && role !== 'master') {
     throw new Error(
@@ -17,6 +29,12 @@ export function refuseUnfit(address: string, replication: string, memory: string
     throw new Error(
       `redisStore: ${address} has maxmemory-policy ${policy}. It may forget what was paid when its memory is full: ` +
         'set maxmemory-policy noeviction, or use a Redis of its own for payments',
+    )
+  }
+  if (!copied && fieldOf(persistence, 'aof_enabled') === '0') {
+    throw new Error(
+      `redisStore: ${address} has appendonly no. A restart would forget who has paid since the last snapshot: set ` +
+        'appendonly yes and appendfsync always, or wait for replicas with `waitReplicas`',
     )
   }
 }

@@ -110,7 +110,7 @@ local function told(section)
   local answer = redis.pcall('INFO', section)
   return type(answer) == 'string' and answer or ''
 end
-return { told('replication'), told('memory') }
+return { told('replication'), told('memory'), told('persistence') }
 `)
 
 function script(text: string): Script {
