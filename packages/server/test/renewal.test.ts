@@ -1,4 +1,4 @@
-import type { Store } from '@mppkit/core'
+import type { Receipt, Store } from '@mppkit/core'
 import { memoryStore } from '@mppkit/server'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { buy, drive, PRICE, seller, type Reply, type SellerOptions } from './lib/harness.ts'
@@ -335,4 +335,84 @@ test('rule 17: a process that starts over looks after what a dead one left, thou
   expect(await next.ledger.balance('alice')).toBe(100_000n)
   expect(next.errors).toEqual([])
   next.close()
+})
+
+/** A payment that was delivered so long ago that only its receipt is left, on two servers; the store of the first can fail. */
+async function longAgo() {
+  const inner = memoryStore({ now })
+  const store = faulty(inner)
+  const { shop, gate, ask } = await onSale({ now, store, toy: { canRefund: true } })
+  let receipt: Receipt | undefined
+  await drive(gate, ask, (grant) => ((receipt = grant!.payment.receipt), {}))
+  await pass(3_600_000)
+  const other = seller({ now, store: inner, ledger: shop.ledger, toy: { canRefund: true } })
+  const transfers = async () => (await shop.ledger.transfers()).length
+  return { shop, store, other, receipt: receipt!, transfers }
+}
+
+test('rule 11: a refund longer than the lease keeps it, and no other server begins one', async () => {
+  const { shop, other, receipt, transfers } = await longAgo()
+  shop.faults.next('refund', 'stall')
+  const returning = shop.refund(receipt)
+  await pass(95_000)
+  await expect(other.refund(receipt)).rejects.toThrow('being returned right now')
+  shop.faults.release()
+  expect(await returning).toEqual(await other.refund(receipt))
+  expect([other.toy.calls.refund, await transfers()]).toEqual([0, 2])
+})
+
+test('rule 11: a refund whose process died is free for the next after half a minute', async () => {
+  const { shop, store, other, receipt, transfers } = await longAgo()
+  shop.faults.next('refund', 'stall')
+  const dead = shop.refund(receipt)
+  await pass(1)
+  store.fail(1, 'before', 'lasting')
+  await pass(29_000)
+  await expect(other.refund(receipt)).rejects.toThrow('being returned right now')
+  await pass(2_000)
+  await other.refund(receipt)
+  // Not dead, only cut off: its rail answers at last.
+  shop.faults.release()
+  await expect(dead).rejects.toThrow('the store cannot be reached')
+  expect(await transfers()).toBe(2)
+})
+
+test('rule 11: a rail that stalls in a refund holds it for two minutes and a lease, not for ever', async () => {
+  const { shop, other, receipt, transfers } = await longAgo()
+  shop.faults.next('refund', 'stall')
+  const stalled = shop.refund(receipt)
+  await pass(115_000)
+  await expect(other.refund(receipt)).rejects.toThrow('being returned right now')
+  await pass(40_000)
+  const back = await other.refund(receipt)
+  shop.faults.release()
+  await expect(stalled).rejects.toThrow('lost')
+  expect([await shop.refund(receipt), await transfers()]).toEqual([back, 2])
+})
+
+test('rule 11: a renewal that falls due while a refund is recorded does not make it busy again', async () => {
+  const inner = memoryStore({ now })
+  let delay = 0
+  const slow: Store = {
+    ...inner,
+    async swap(key, expect, next) {
+      if (delay > 0) await new Promise((resolve) => setTimeout(resolve, delay))
+      return inner.swap(key, expect, next)
+    },
+  }
+  const { shop, receipt, transfers } = await longAgo()
+  const other = seller({ now, store: slow, ledger: shop.ledger, toy: { canRefund: true } })
+  other.faults.next('refund', 'stall')
+  const returning = other.refund(receipt)
+  await pass(9_000)
+  // The renewal at ten seconds is still on its way when the rail answers.
+  delay = 3_000
+  await pass(2_000)
+  other.faults.release()
+  await pass(10_000)
+  const back = await returning
+  await pass(60_000)
+  delay = 0
+  expect(await other.refund(receipt)).toEqual(back)
+  expect([other.toy.calls.refund, await transfers()]).toEqual([1, 2])
 })

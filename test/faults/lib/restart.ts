@@ -3,13 +3,11 @@ import { openShop } from './open-shop.ts'
 import { filesOf, readLines, readSettings } from './settings.ts'
 
 /**
- * What the seller does after the storm: starts again, lets recovery run until nothing is in doubt any more, and returns by hand
- * what came too late. At most a minute of quiet, but for refunds that a process began just before it died.
+ * What the seller does after the storm: starts again, lets recovery run until nothing is in doubt any more, for at most a
+ * minute of quiet, and returns by hand what came too late.
  */
 const [folder = ''] = process.argv.slice(2)
 const QUIET = 60_000
-/** Nobody takes a refund from a dead process for that long: it may still be on its way to the rail. */
-const REFUND_LEASE = 150_000
 const settings = readSettings(folder)
 const shop = await openShop(settings)
 const quotes = new Set(
@@ -20,15 +18,12 @@ let open = new Set(quotes)
 for (;;) {
   await shop.gates.recover()
   const left = new Set<string>()
-  let refunding = 0
   for (const id of open) {
     const trace = await shop.gates.trace(id)
     if (trace && ['pending', 'refunding', 'settled'].includes(trace.state)) left.add(id)
-    if (trace?.state === 'refunding') refunding++
   }
   open = left
-  const quiet = Date.now() - started
-  if (left.size === 0 || quiet > (refunding > 0 ? REFUND_LEASE + 10_000 : QUIET)) break
+  if (left.size === 0 || Date.now() - started > QUIET) break
   await new Promise((resolve) => setTimeout(resolve, 1000))
 }
 let returned = 0

@@ -66,8 +66,8 @@ export interface PaymentRecord extends Progress {
 
 export const LEASE = 30_000
 export const RENEW = 10_000
-/** Milliseconds for which a rail may settle before the lease is left to run out. */
-const PATIENCE = 120_000
+/** Milliseconds for which a rail may settle, or return money, before the lease is left to run out. */
+export const PATIENCE = 120_000
 const GRACE = 15 * 60
 /** Seconds after `expires` for which money that moved before is still looked at; no record of it may be gone by then. */
 export const LATE = 24 * 60 * 60

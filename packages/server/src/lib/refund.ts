@@ -11,12 +11,20 @@ import {
 import type { LifecycleOptions } from './lifecycle.ts'
 import { laterContext, type Notebook } from './rail-context.ts'
 import { paymentsQueue, putBehind, refundedQueue } from './queues.ts'
-import { Fenced, holdOn, parseRecord, recordKey, type Hold, type Progress } from './record.ts'
+import {
+  Fenced,
+  holdOn,
+  LEASE,
+  parseRecord,
+  PATIENCE,
+  recordKey,
+  RENEW,
+  type Hold,
+  type Progress,
+} from './record.ts'
+import { keepAlive, letGo } from './renewal.ts'
 import { newHolder } from './runtime.ts'
 
-/** Milliseconds for one try of a rail to return money, and for which nobody else tries. */
-const PATIENCE = 120_000
-const LEASE = PATIENCE + 30_000
 /** Seconds until a refund whose outcome is unknown is looked at again. */
 const AGAIN = 30
 /** Seconds for which a refused order is remembered. */
@@ -147,8 +155,9 @@ export function createRefunds(options: LifecycleOptions, stores: ReadonlyMap<str
     return hold
   }
 
-  /** Nobody renews what nobody works on: however this ends, the payment is let go. */
+  /** Nobody renews what nobody works on: however this ends, the payment and its refund are let go. */
   async function carry(method: Refunding, order: RefundOrder, payment?: Hold): Promise<Receipt> {
+    let refund: RefundHold | undefined
     try {
       const key = refundKey(realm, order.receipt)
       const entry = await store.get(key)
@@ -159,7 +168,7 @@ export function createRefunds(options: LifecycleOptions, stores: ReadonlyMap<str
       }
       if (entry?.leased) throw underWay()
       const { refused: _, ...record } = { ...(known ?? order), holder: newHolder() } as RefundRecord
-      const refund = new RefundHold(store, realm, key, record, entry?.version ?? 'absent')
+      refund = new RefundHold(store, realm, key, record, entry?.version ?? 'absent')
       if (!(await refund.take())) throw underWay()
       // Whoever stood still for longer than the lease between the two finds out here, before the rail is called.
       await payment?.write({}, true)
@@ -170,6 +179,7 @@ export function createRefunds(options: LifecycleOptions, stores: ReadonlyMap<str
       throw error
     } finally {
       payment?.stop()
+      refund?.stop()
     }
   }
 
@@ -221,7 +231,7 @@ function refused({ progress }: Hold): Partial<Progress> {
   return { state: progress.was ?? 'unclaimed', was: undefined }
 }
 
-/** The right to return the money of one payment. Not renewed: whoever takes over finds the note, and the rail knows its id. */
+/** The right to return the money of one payment, renewed until the rail has had its time. Its writes go one at a time. */
 class RefundHold implements Notebook {
   readonly signal: AbortSignal = AbortSignal.timeout(PATIENCE)
   readonly #store: Store
@@ -229,6 +239,10 @@ class RefundHold implements Notebook {
   readonly #key: string
   #record: RefundRecord
   #version: Version | 'absent'
+  #writing: Promise<unknown> | undefined
+  /** When it was leased last, by a clock that is never set back. */
+  #leasedAt = 0
+  readonly #begun = performance.now()
 
   constructor(store: Store, realm: string, key: string, record: RefundRecord, version: Version | 'absent') {
     this.#store = store
@@ -247,39 +261,78 @@ class RefundHold implements Notebook {
   }
 
   /** Whether it is ours. */
-  take(): Promise<boolean> {
-    return this.#swap({ lease: LEASE, due: this.#due(LEASE / 1000 + AGAIN) })
+  async take(): Promise<boolean> {
+    const isOurs = await this.#lease()
+    if (isOurs) keepAlive(this)
+    return isOurs
+  }
+
+  /** A store that cannot be reached is asked again at the next turn; who has taken over finds the note, and the rail knows the id. */
+  renew(): void {
+    const now = performance.now()
+    if (now > this.#begun + PATIENCE) return this.stop()
+    if (this.#writing || now < this.#leasedAt + RENEW) return
+    void this.#lease().catch(ignore)
+  }
+
+  /** No more renewals; the lease runs out by itself, or was given up. */
+  stop(): void {
+    letGo(this)
   }
 
   async write({ note }: { note: string }): Promise<void> {
     this.#record = { ...this.#record, note }
-    if (!(await this.take())) throw new Fenced()
+    if (!(await this.#lease())) throw new Fenced()
   }
 
   /** For ever: a second refund would be found out by nothing else. */
   async done(refund: Receipt): Promise<void> {
     this.#record = { ...this.#record, refund }
-    if (!(await this.#swap({ due: { queue: refundedQueue(this.#realm), in: 0 } }))) throw new Fenced()
+    if (!(await this.#end({ due: { queue: refundedQueue(this.#realm), in: 0 } }))) throw new Fenced()
   }
 
   async lapse(): Promise<void> {
     const { refund: _, ...record } = this.#record
     this.#record = record
-    await this.#swap({ due: this.#due(AGAIN) })
+    await this.#end({ due: this.#due(AGAIN) })
   }
 
   /** A mark, not a deletion: a write of ours that is still on its way to the store must not bring the order back to life. */
   refuse(): Promise<boolean> {
     this.#record = { ...this.#record, refused: true }
-    return this.#swap({ ttl: GRAVE })
+    return this.#end({ ttl: GRAVE })
+  }
+
+  async #lease(): Promise<boolean> {
+    const isOurs = await this.#swap({ lease: LEASE, due: this.#due(LEASE / 1000 + AGAIN) })
+    if (isOurs) this.#leasedAt = performance.now()
+    else this.stop()
+    return isOurs
+  }
+
+  #end(rest: Rest): Promise<boolean> {
+    // A renewal behind it would take back what it gives up.
+    this.stop()
+    return this.#swap(rest)
   }
 
   #due(seconds: number): NonNullable<Write['due']> {
     return { queue: paymentsQueue(this.#realm), in: seconds }
   }
 
-  async #swap(rest: Omit<Write, 'value' | 'ttl'> & { ttl?: number }): Promise<boolean> {
+  async #swap(rest: Rest): Promise<boolean> {
     const write: Write = { ttl: 'forever', ...rest, value: JSON.stringify(this.#record) }
+    while (this.#writing) await this.#writing.catch(ignore)
+    const work = this.#put(write)
+    this.#writing = work
+    try {
+      return await work
+    } finally {
+      this.#writing = undefined
+    }
+  }
+
+  async #put(write: Write): Promise<boolean> {
     const expect = this.#version
     let result
     try {
@@ -296,6 +349,8 @@ class RefundHold implements Notebook {
     return result.ok
   }
 }
+
+type Rest = Omit<Write, 'value' | 'ttl'> & { ttl?: number }
 
 function busy(): Busy {
   return new Busy('mppkit: this payment is in use right now, being settled or answered; ask again later')
