@@ -25,6 +25,7 @@ export {
   type Transport,
 } from './lib/seam.ts'
 export type { ShadowEvent } from './lib/shadow.ts'
+export { sideTable, type SideTable } from './lib/side-table.ts'
 export type { Standing } from './lib/startup.ts'
 export type { Step } from './lib/steps.ts'
 export type { TrustProxy } from './lib/trust.ts'

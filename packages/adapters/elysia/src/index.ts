@@ -1,4 +1,4 @@
-import { adapter, ledger, twoGates, type Gate, type Opening, type Payment } from '@mppkit/server'
+import { adapter, ledger, sideTable, twoGates, type Gate, type Opening, type Payment } from '@mppkit/server'
 import { answer } from './lib/answer.ts'
 import { bar, unbar } from './lib/bar.ts'
 import { besideOf, ElysiaIncoming, type Asked } from './lib/incoming.ts'
@@ -32,14 +32,14 @@ interface Opened {
   gate: Gate
   incoming: ElysiaIncoming
   opening: Promise<Opening>
+  /** A second gate has met the request before this one let it in. */
+  clashes: boolean
   /** From now on, what is answered is the gate's to answer for. */
   spoken: boolean
   sending?: Sending
 }
 
-const opened = /* @__PURE__ */ new WeakMap<Request, Opened>()
-/** Requests that a second gate has met before the first one let them in. */
-const clashing = /* @__PURE__ */ new WeakSet<Request>()
+const opened = /* @__PURE__ */ sideTable<Request, Opened>()
 
 /** Turns a gate into Elysia hooks. */
 export function paid(gate: Gate): Hooks {
@@ -74,7 +74,7 @@ export function paid(gate: Gate): Hooks {
     check()
     payments.check(request)
     const state = open(gate, context)
-    if (state.gate !== gate || clashing.has(request)) throw twoGates()
+    if (state.gate !== gate || state.clashes) throw twoGates()
     const opening = await state.opening.catch(rethrow)
     const decision = opening.kind === 'admit' ? await opening.admit() : opening
     state.spoken = true
@@ -106,10 +106,10 @@ function hasSpoken({ request }: Answering): boolean {
 function open(gate: Gate, context: Asked): Opened {
   const { request } = context
   const first = opened.get(request)
-  if (first && first.gate !== gate) clashing.add(request)
+  if (first && first.gate !== gate) first.clashes = true
   if (first) return first
   const incoming = new ElysiaIncoming(context)
-  const state = { gate, incoming, opening: gate(incoming), spoken: false }
+  const state = { gate, incoming, opening: gate(incoming), clashes: false, spoken: false }
   opened.set(request, state)
   return state
 }

@@ -1,14 +1,23 @@
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 import { incoming, readBody, watch } from '@mppkit/node'
-import { adapter, BodyError, ledger, twoGates, type Gate, type Opening, type Payment } from '@mppkit/server'
+import {
+  adapter,
+  BodyError,
+  ledger,
+  sideTable,
+  twoGates,
+  type Gate,
+  type Opening,
+  type Payment,
+} from '@mppkit/server'
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest, RequestPayload } from 'fastify'
 import { bar } from './lib/bar.ts'
 import { respond } from './lib/respond.ts'
 import { routeHooks, scopePlugin, type Hooks } from './lib/scopes.ts'
 
 const payments = ledger<object>()
-const openings = new WeakMap<object, Exclude<Opening, { kind: 'respond' }>>()
+const openings = sideTable<object, Exclude<Opening, { kind: 'respond' }>>()
 
 /**
  * The payment that let this request in.
@@ -57,11 +66,11 @@ export function paid(gate: Gate): Guard {
     payload: RequestPayload,
   ): Promise<RequestPayload | undefined> {
     if (!whole()) throw new TypeError(HALVED)
-    if (openings.has(raw)) throw twoGates()
+    if (openings.get(raw)) throw twoGates()
     const opening = await gate(incoming(raw, reply.raw))
     if (opening.kind === 'respond') return respond(reply, opening.answer)
     openings.set(raw, opening)
-    if (opening.kind === 'admit') bar(reply, () => !openings.has(raw))
+    if (opening.kind === 'admit') bar(reply, () => openings.get(raw) === undefined)
     return payload === raw && raw.readableEnded ? givenBack(raw) : payload
   }
 
@@ -71,7 +80,7 @@ export function paid(gate: Gate): Guard {
     if (opening.kind === 'pass') return true
     if (isOver(reply)) return false
     const decision = await opening.admit()
-    openings.delete(raw)
+    openings.set(raw, undefined)
     if (decision.kind === 'respond') {
       respond(reply, decision.answer)
       return false

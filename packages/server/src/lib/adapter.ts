@@ -3,6 +3,7 @@ import { createGates, type Gates, type MppOptions } from './gates.ts'
 import { writeOpenApi, type Api, type Described } from './openapi.ts'
 import type { Price } from './price.ts'
 import type { Gate, Payment } from './seam.ts'
+import { sideTable } from './side-table.ts'
 
 type Methods = readonly OnceMethod<never>[]
 
@@ -57,12 +58,12 @@ export interface Ledger<Key extends object> {
 }
 
 export function ledger<Key extends object>(): Ledger<Key> {
-  const payments = new WeakMap<Key, Payment>()
+  const payments = sideTable<Key, Payment>()
   return {
     check(key) {
-      if (payments.has(key)) throw twoGates()
+      if (payments.get(key)) throw twoGates()
     },
-    set: (key, payment) => void payments.set(key, payment),
+    set: (key, payment) => payments.set(key, payment),
     get(key) {
       const payment = payments.get(key)
       if (!payment)

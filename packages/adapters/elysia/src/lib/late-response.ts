@@ -1,10 +1,11 @@
 /** A Response that is made in earnest only when somebody looks into it: on Node that costs more than all of the gate. */
-export class LateResponse extends Response {
+export class LateResponse implements Response {
+  readonly status: number
   readonly #make: () => Response
   #made: Response | undefined
 
   constructor(status: number, make: () => Response) {
-    super(null, { status })
+    this.status = status
     this.#make = make
   }
 
@@ -12,34 +13,52 @@ export class LateResponse extends Response {
     return (this.#made ??= this.#make())
   }
 
-  override get headers(): Headers {
+  get ok(): boolean {
+    return this.#whole.ok
+  }
+  get redirected(): boolean {
+    return this.#whole.redirected
+  }
+  get statusText(): string {
+    return this.#whole.statusText
+  }
+  get type(): Response['type'] {
+    return this.#whole.type
+  }
+  get url(): string {
+    return this.#whole.url
+  }
+  get headers(): Headers {
     return this.#whole.headers
   }
-  override get body(): Response['body'] {
+  get body(): Response['body'] {
     return this.#whole.body
   }
-  override get bodyUsed(): boolean {
+  get bodyUsed(): boolean {
     return this.#whole.bodyUsed
   }
-  override clone(): Response {
+  clone(): Response {
     return this.#whole.clone()
   }
-  override arrayBuffer(): Promise<ArrayBuffer> {
+  arrayBuffer(): Promise<ArrayBuffer> {
     return this.#whole.arrayBuffer()
   }
-  override blob(): Promise<Blob> {
+  blob(): Promise<Blob> {
     return this.#whole.blob()
   }
-  override bytes(): ReturnType<Response['bytes']> {
+  bytes(): ReturnType<Response['bytes']> {
     return this.#whole.bytes()
   }
-  override formData(): Promise<FormData> {
+  formData(): Promise<FormData> {
     return this.#whole.formData()
   }
-  override json(): Promise<unknown> {
+  json(): Promise<unknown> {
     return this.#whole.json()
   }
-  override text(): Promise<string> {
+  text(): Promise<string> {
     return this.#whole.text()
   }
 }
+
+// An `instanceof Response`, though its constructor, the dear part, was never called.
+Object.setPrototypeOf(LateResponse.prototype, Response.prototype)
