@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { BodyError } from '@mppkit/server'
 import express, { type Express, type Request, type RequestHandler, type Response } from 'express'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, describe, expect, test } from 'vitest'
 import { createToyLedger } from '../../../testing/src/lib/toy-ledger.ts'
 import { toyMethod } from '../../../testing/src/lib/toy-method.ts'
 import { askSeam } from '../../node/test/lib/ask-seam.ts'
@@ -34,6 +34,7 @@ async function listen(app: Express): Promise<string> {
 
 const file = join(tmpdir(), `mppkit-express-${String(process.pid)}.txt`)
 writeFileSync(file, 'from a file')
+afterAll(() => rmSync(file, { force: true }))
 
 describe('express: every way to answer', () => {
   const good: Record<string, (req: Request, res: Response) => unknown> = {
