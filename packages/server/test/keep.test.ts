@@ -1,15 +1,18 @@
+import type { Store } from '@mppkit/core'
 import { memoryStore } from '@mppkit/server'
 import { expect, test } from 'vitest'
 import {
   buy,
   drive,
   fakeClock,
+  incoming,
   PRICE,
   seller,
   type Handled,
   type Reply,
   type SellerOptions,
 } from './lib/harness.ts'
+import { deferred } from './lib/points.ts'
 import { counting } from './lib/stores.ts'
 
 const KEY = { 'idempotency-key': 'order-1' }
@@ -195,5 +198,43 @@ test.each(['', 'k'.repeat(256)])(
     expect(answer.status).toBeGreaterThanOrEqual(400)
     expect(store.calls.swap).toBe(0)
     expect((await drive(gate, ask)).status).toBe(200)
+  },
+)
+
+test.each(['late', 'lost'] as const)(
+  'rule 9: who hangs up while his answer is kept, and has it on another connection, keeps no money (the store’s reply is %s)',
+  async (reply) => {
+    const inner = memoryStore()
+    const [written, go] = [deferred(), deferred()]
+    let lost = 0
+    const store: Store = {
+      ...inner,
+      async swap(key, expect, next) {
+        const result = await inner.swap(key, expect, next)
+        if (next === 'delete' || !next.value.includes('"kept"') || lost++ > 1) return result
+        written.resolve()
+        await go.promise
+        if (reply === 'lost') throw new Error('the reply is lost')
+        return result
+      },
+    }
+    const shop = seller({ store, now: Date.now, toy: { canRefund: true } })
+    await shop.fund()
+    const gate = shop.charge({ ...PRICE, redeem: { attempts: 1 } })
+    const ask = await buy(shop, gate, { headers: KEY })
+    const opening = await gate(incoming(ask))
+    const decision = opening.kind === 'admit' ? await opening.admit() : undefined
+    if (decision?.kind !== 'proceed') throw new Error('not admitted')
+    const { grant } = decision
+    const keeping = grant.keep({ status: 200, headers: [], body: 'content' })
+    await written.promise
+    expect((await drive(gate, ask, never)).body).toBe('content')
+    const finishing = grant.finish({ status: 499, reached: 'some' })
+    go.resolve()
+    await Promise.all([keeping, finishing])
+    await shop.recover()
+    expect((await shop.trace(grant.payment.id))?.state).toBe('delivered')
+    expect((await drive(gate, ask, never)).body).toBe('content')
+    expect(shop.toy.calls.refund).toBe(0)
   },
 )

@@ -150,7 +150,7 @@ export const payment = [
     },
     {
       id: 'kept-undelivered',
-      find: "await hold.write({ state: 'delivered', open: false, reached: 'all', kept }, false)",
+      find: 'await hold.write(keptAs(kept), false)',
       replace: '',
       says: 'a kept answer is not written down',
     },

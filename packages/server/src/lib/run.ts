@@ -49,24 +49,25 @@ export function createRun({
   const { claim } = hold
   let finished = false
   let delivered = false
-  /** An answer that the store would not take before its first byte left. */
+  /** An answer of which nobody knows whether the store took it before its first byte left. */
   let unwritten: string | undefined
+  let keeping: Promise<void> | undefined
   const report = (error: unknown): void =>
     onError(error, { id: claim.quote, challengeId: claim.challenge.id })
 
   return {
     payment: new PaidRequest(hold, receipt),
     keeps: claim.answerKey !== undefined,
-    keep,
+    keep: (answer) => (keeping = write(answer)),
     finish,
   }
 
-  async function keep(answer: Kept): Promise<void> {
+  async function write(answer: Kept): Promise<void> {
     if (finished || delivered || claim.answerKey === undefined || !isDelivery(answer.status)) return
     try {
       const kept = await seal(claim.quote, answer)
       unwritten = kept
-      await hold.write({ state: 'delivered', open: false, reached: 'all', kept }, false)
+      await hold.write(keptAs(kept), false)
       delivered = true
       if (probe) await probe('kept')
     } catch (error) {
@@ -77,9 +78,12 @@ export function createRun({
   async function finish(outcome: Outcome): Promise<void> {
     if (finished) return
     finished = true
+    // Who hangs up just now may have had the answer on another connection: what is kept, or may be, is delivered.
+    await keeping
     try {
       if (probe) await probe('last-byte')
-      if (!delivered) await hold.insist(withAnswer(afterAttempt(outcome)), false)
+      if (!delivered)
+        await hold.insist(unwritten === undefined ? afterAttempt(outcome) : keptAs(unwritten), false)
       if (probe) await probe('delivered')
     } catch (error) {
       // Without a word from us the lease runs out, and the record counts as an attempt that never reported its end.
@@ -89,11 +93,6 @@ export function createRun({
     if (hold.progress.state !== 'delivered') hold.release()
     leave()
     if (hold.progress.state === 'refunding' || hold.progress.state === 'unclaimed') await recovery.hurry()
-  }
-
-  /** Who lost this answer on its way has nothing but its copy. */
-  function withAnswer(change: Partial<Progress>): Partial<Progress> {
-    return change.state === 'delivered' && unwritten !== undefined ? { ...change, kept: unwritten } : change
   }
 
   function afterAttempt({ status, reached }: Outcome): Partial<Progress> {
@@ -115,6 +114,11 @@ export function createRun({
       ? { state: 'settled' }
       : { state: afterLastAttempt(claim.zero, canRefund, reached) }
   }
+}
+
+/** Who lost this answer on its way has nothing but its copy. */
+function keptAs(kept: string): Partial<Progress> {
+  return { state: 'delivered', open: false, reached: 'all', kept }
 }
 
 /** Who gets the money when no attempt is left: back only if nothing of a good answer was ever handed over. */
