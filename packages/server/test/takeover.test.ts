@@ -3,7 +3,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { formatCredential, parseCredential, PaymentError } from '@mppkit/core'
+import { formatCredential, parseCredential, PaymentError, type Store } from '@mppkit/core'
+import { memoryStore } from '@mppkit/server'
 import { describe, expect, test, vi } from 'vitest'
 import { paymentsQueue } from '../src/lib/queues.ts'
 import { proofKey } from '../src/lib/record.ts'
@@ -279,3 +280,53 @@ function stateOf(pid: number): string | undefined {
   const text = readFileSync(file, 'utf8')
   return text.slice(text.lastIndexOf(')') + 2, text.lastIndexOf(')') + 3)
 }
+
+test('rule 4, C9: a proof claim that was refused, by somebody who is gone when the store looks who it was, is claimed again', async () => {
+  const inner = memoryStore()
+  const ice = freezer()
+  const [refused, go] = [deferred(), deferred()]
+  let isWatched = false
+  const store: Store = {
+    ...inner,
+    // As a store of two statements does it: one refuses, the next one looks who stands there.
+    async swap(key, expect, next) {
+      const result = await inner.swap(key, expect, next)
+      if (!isWatched || result.ok || !key.startsWith('proof:')) return result
+      isWatched = false
+      refused.resolve()
+      await go.promise
+      const entry = await inner.get(key)
+      return entry ? { ok: false, entry } : { ok: false }
+    },
+  }
+  const shop = seller({ store, now: Date.now, probe: ice.probe })
+  await shop.fund()
+  // A proof that is tied to no challenge, like a plain transfer that somebody has signed.
+  shop.toy.verify = async () => ({ payer: 'alice' })
+  shop.toy.settle = async ({ key }, { challenge }) => {
+    const { id } = await shop.ledger.transfer({ id: key, from: 'alice', to: 'shop', amount: 100n })
+    const timestamp = new Date().toISOString()
+    return { status: 'success', method: 'toy', timestamp, reference: id, challengeId: challenge.id }
+  }
+  const gate = shop.charge(PRICE)
+  const payload = { from: 'alice', nonce: 'the-same', signature: 'any' }
+  const ask = async (headers: Record<string, string> = {}) => {
+    const [challenge] = (await drive(gate)).challenges
+    return { headers: { ...headers, authorization: formatCredential({ challenge: challenge!, payload }) } }
+  }
+  const used = { 'idempotency-key': 'used' }
+  expect((await drive(gate, await buy(shop, gate, { headers: used }))).status).toBe(200)
+  // The first claims the proof, and lets it go for its key; the second is refused just then; the third comes later.
+  const [one, two, three] = [await ask(used), await ask(), await ask()]
+  ice.freeze('proof-claimed')
+  const first = drive(gate, one)
+  await ice.frozen()
+  isWatched = true
+  const second = drive(gate, two)
+  await refused.promise
+  ice.thaw()
+  expect((await first).status).toBe(402)
+  go.resolve()
+  expect([(await second).status, (await drive(gate, three)).status]).toEqual([200, 402])
+  expect((await shop.ledger.transfers()).length).toBe(2)
+})

@@ -164,7 +164,7 @@ export const payment = [
   ...defectsIn(`${folder}/claims.ts`, [
     {
       id: 'claim-overwrites',
-      find: 'if (result.ok || result.entry === undefined || result.entry.value === quote) return undefined',
+      find: 'if (result.ok) return undefined',
       replace: 'if (result) return undefined',
       says: 'a proof that is taken is taken again',
     },

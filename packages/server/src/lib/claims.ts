@@ -87,9 +87,13 @@ export async function claimFor(
   ttl: number,
 ): Promise<string | undefined> {
   const write = { value: quote, ttl }
-  const result = await store.swap(key, 'absent', write).catch(() => store.swap(key, 'absent', write))
-  if (result.ok || result.entry === undefined || result.entry.value === quote) return undefined
-  return result.entry.value
+  for (let round = 0; round < 10; round++) {
+    const result = await store.swap(key, 'absent', write).catch(() => store.swap(key, 'absent', write))
+    if (result.ok) return undefined
+    // Refused for somebody who was gone when the store looked who it was: the claim is free, and not ours.
+    if (result.entry) return result.entry.value === quote ? undefined : result.entry.value
+  }
+  throw new Error('the store does not hold still: ten claims of one key were refused')
 }
 
 /** Takes back a claim, if it is still held for `quote`. */
