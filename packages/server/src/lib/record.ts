@@ -1,5 +1,5 @@
 import type { Challenge, Entry, Receipt, Store, SwapResult, Version, Write } from '@mppkit/core'
-import { keepAlive, letGo } from './renewal.ts'
+import { keepAlive, letGo, TURN } from './renewal.ts'
 import { paymentsQueue, unclaimedQueue, untoldQueue } from './queues.ts'
 import { newHolder } from './runtime.ts'
 import { addStep, stepOf } from './steps.ts'
@@ -130,8 +130,10 @@ export class Hold {
   #lapsed = false
   #receipt: Receipt | undefined
   #receiptJson = ''
-  /** When the lease ends, by a clock that is never set back: for renewals, and for giving up on retries. */
+  /** When the lease ends at the earliest, by a clock that is never set back: for renewals, and for giving up on retries. */
   #leasedUntil = 0
+  /** Of a write before this one no reply came. */
+  #unheard = false
   readonly #taken = performance.now()
 
   constructor(
@@ -243,15 +245,21 @@ export class Hold {
 
   /** Prolongs the lease if it is time to. A store that cannot be reached is asked again at the next turn. */
   renew(): void {
-    // A write under way prolongs the lease itself, or gives it up; a renewal behind it would take it back.
     const now = performance.now()
-    if (this.#isLost || this.#writing || now < this.#leasedUntil - LEASE + RENEW) return
+    if (this.#isLost || now < this.#leasedUntil - LEASE + RENEW) return
+    // Nobody has told us, but at the next turn anybody may have the payment. A store that hangs does not tell either.
+    const mayEnd = now >= this.#leasedUntil - TURN
+    if (mayEnd) this.#lost?.abort(new Fenced())
+    // A write under way prolongs the lease itself, or gives it up; a renewal behind it would take it back.
+    if (this.#writing) return
     // A rail that stalls must not hold a payment for ever; a handler may take as long as it likes.
     const { state } = this.#progress
-    if ((state === 'pending' || state === 'refunding') && now > this.#taken + PATIENCE) return this.stop()
+    if ((state === 'pending' || state === 'refunding') && now > this.#taken + PATIENCE) {
+      if (mayEnd) this.stop()
+      return
+    }
     this.write({}, true).catch(() => {
-      // Nobody has told us, but anybody may have the payment by now.
-      if (performance.now() >= this.#leasedUntil) this.#lost?.abort(new Fenced())
+      // Tried again at the next turn, or it was lost.
     })
   }
 
@@ -274,22 +282,28 @@ export class Hold {
 
   async #swap(next: Write): Promise<Entry | undefined> {
     const expect = this.#version
+    // Not when it was heard of: the store's lease begins before that.
+    const sent = performance.now()
+    const isDoubtful = this.#unheard
     let result: SwapResult
     try {
       result = await this.#store.swap(this.key, expect, next)
     } catch {
+      this.#unheard = true
       result = await this.#store.swap(this.key, expect, next)
     }
     const standing = result.ok ? undefined : result.entry
     if (standing !== undefined && this.#isOurs(standing)) {
       // An own write whose reply we never saw, this one or one before it.
       this.#version = standing.version
-      if (standing.value === next.value) result = { ok: true, version: standing.version }
+      // One before it may look the same, but its lease is older.
+      if (standing.value === next.value && !isDoubtful) result = { ok: true, version: standing.version }
       else result = await this.#store.swap(this.key, this.#version, next)
     }
     if (!result.ok) return result.entry ?? GONE
     this.#version = result.version
-    if (next.lease) this.#leasedUntil = performance.now() + next.lease
+    this.#unheard = false
+    if (next.lease) this.#leasedUntil = sent + next.lease
     return undefined
   }
 

@@ -4,7 +4,8 @@ interface Renewable {
   renew(): void
 }
 
-const TURN = 2_500
+/** Milliseconds between two looks at a lease. */
+export const TURN = 2_500
 const held = new Set<Renewable>()
 const timers = new WeakMap<Renewable, ReturnType<typeof setInterval>>()
 let turn: ReturnType<typeof setInterval> | undefined
