@@ -104,10 +104,36 @@ export function createRefunds(options: LifecycleOptions, stores: ReadonlyMap<str
   async function carryOn(payment: Hold, receipt: Receipt): Promise<void> {
     const { challenge, quote, source } = payment.claim
     const method = methodOf(receipt)
-    if (method) await carry(method, { quote, challenge, source, receipt }, payment)
-    // What a server has begun that can, is not for one to judge that cannot: the money may be on its way.
-    else if (await store.get(refundKey(realm, receipt))) await payment.lapse()
-    else await payment.write(refused(payment), false)
+    try {
+      if (method) await carry(method, { quote, challenge, source, receipt }, payment)
+      else await leave(payment, receipt)
+    } finally {
+      payment.stop()
+    }
+  }
+
+  /**
+   * What a server has begun that can return this money, is not for one to judge that cannot: the money may be on its way. Only
+   * of what nobody has ordered, and nothing was sent of, a human may hear at once.
+   */
+  async function leave(payment: Hold, receipt: Receipt): Promise<void> {
+    const key = refundKey(realm, receipt)
+    const entry = await store.get(key)
+    const known = entry && parse(entry)
+    if (known?.refund) return payment.write({ ...RETURNED, refund: known.refund }, false)
+    if (!entry || !known || known.refused) return payment.write(refused(payment), false)
+    const isUnsent = !entry.leased && known.note === undefined && payment.progress.was === undefined
+    // A note stands before anything is sent, and after this mark none can be written.
+    if (isUnsent && (await mark(key, known, entry))) return payment.write(refused(payment), false)
+    await payment.lapse()
+    if (!entry.leased)
+      throw new Error(
+        `mppkit: the return of this money by ${receipt.method} was begun, and no method of this server can end it: give that method its \`refund\` again`,
+      )
+  }
+
+  function mark(key: string, known: RefundRecord, { version }: Entry): Promise<boolean> {
+    return new RefundHold(store, realm, key, { ...known, holder: newHolder() }, version).refuse()
   }
 
   async function look(entry: Entry): Promise<void> {
