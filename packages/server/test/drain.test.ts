@@ -35,6 +35,26 @@ describe('drain', () => {
     expect(await shop.drain({ timeout: 20 })).toBe(1)
   })
 
+  test('waits for money that the last one inside gets back', async () => {
+    const shop = seller({ toy: { canRefund: true } })
+    await shop.fund()
+    const gate = shop.charge({ ...PRICE, redeem: { attempts: 1 } })
+    shop.faults.next('refund', 'stall')
+    let drained: Promise<number> | undefined
+    const running = drive(gate, await buy(shop, gate), () => {
+      drained = shop.drain()
+      return { status: 500 }
+    })
+    await shop.faults.stalled()
+    expect(await Promise.race([drained, new Promise((resolve) => setTimeout(resolve, 50, 'waits'))])).toBe(
+      'waits',
+    )
+    shop.faults.release()
+    expect(await drained).toBe(0)
+    expect(await shop.ledger.balance('alice')).toBe(100_000n)
+    await running
+  })
+
   test('refused credentials and faults leave nobody inside', async () => {
     const shop = seller()
     const gate = shop.charge(PRICE)

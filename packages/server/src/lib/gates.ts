@@ -154,7 +154,10 @@ export function createGates<const Methods extends readonly OnceMethod<never>[]>(
         fail(`drain: timeout is ${String(timeout)}; write milliseconds, e.g. { timeout: 30_000 }`)
       const { recovery, traffic } = lifecycle
       recovery.stop()
-      const [left] = await Promise.all([traffic.drain(timeout), recovery.rest(timeout)])
+      const end = performance.now() + timeout
+      const left = await traffic.drain(timeout)
+      // Only now: who left last may have begun to return money.
+      await recovery.rest(Math.max(end - performance.now(), 0))
       return left
     },
     close: () => lifecycle.recovery.stop(),
