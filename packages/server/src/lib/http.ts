@@ -165,9 +165,9 @@ export function createHttpGate(options: HttpOptions, price: CompiledPrice): Gate
 
   /** Not for this request. Where its money may have moved, a 402 would invite a second payment. */
   async function elsewhere(request: Incoming, scope: string, error: Elsewhere): Promise<Respond> {
-    const { fault, quote, moved } = error
+    const { fault, quote, moved, remedy } = error
     if (!moved && !(await lifecycle.isOpen(quote))) return askAgain(request, scope, fault)
-    return respond(refusal(409, `${fault.detail} Send it with the request that it was quoted for.`))
+    return respond(refusal(409, `${fault.detail} ${remedy}`))
   }
 
   /** A refused credential is answered with what the route asks now. */

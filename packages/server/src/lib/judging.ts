@@ -84,8 +84,14 @@ export function createJudge({ realm, binding, methods, limiter }: JudgeOptions, 
     const method =
       rail?.rail ??
       methods.find(({ name, intent }) => name === challenge.method && intent === challenge.intent)
+    // What has been paid by it may be on record: then this is no moment to ask for more.
     if (!method)
-      throw new PaymentError('method-unsupported', `This server no longer takes ${challenge.method}.`)
+      throw new Elsewhere(
+        new PaymentError('method-unsupported', `This server no longer takes ${challenge.method}.`),
+        quote,
+        false,
+        'It may have been paid by it before: ask the seller, and do not pay again.',
+      )
     const quoted = rail?.constant
     const decoded =
       quoted && quoted.text === challenge.request ? quoted.request : decodeRequest(challenge.request)
@@ -162,15 +168,23 @@ function invalid(detail: string): never {
   throw new PaymentError('invalid-challenge', detail)
 }
 
-/** A credential of ours that was quoted for another request than this. */
+/** A credential of ours that was quoted for another request than this, or for a rail that is gone. */
 export class Elsewhere extends Error {
   readonly fault: PaymentError
   readonly quote: string
   /** It says that the money has moved already. */
   readonly moved: boolean
+  /** What its holder can do, where a 402 would invite a second payment. */
+  readonly remedy: string
 
-  constructor(fault: PaymentError, quote: string, moved: boolean) {
+  constructor(
+    fault: PaymentError,
+    quote: string,
+    moved: boolean,
+    remedy = 'Send it with the request that it was quoted for.',
+  ) {
     super(fault.detail)
+    this.remedy = remedy
     this.fault = fault
     this.quote = quote
     this.moved = moved

@@ -177,7 +177,12 @@ export function createRecovery(
   async function finishPending(hold: Hold): Promise<void> {
     const { claim, progress } = hold
     const method = methodOf(claim)
-    if (!method) return hold.write({}, false)
+    if (!method) {
+      await hold.write({}, false)
+      throw new Error(
+        `mppkit: money may have moved by ${claim.challenge.method}, which this server no longer has, so nobody can tell; give it back its method`,
+      )
+    }
     const owner = await claimFor(
       store,
       proofKey(claim.challenge.method, claim.proof),
