@@ -21,6 +21,10 @@ export function sqliteStore(options: { path: string; timeout?: number; now?: () 
   if (typeof path !== 'string' || path === '') {
     throw new TypeError("sqliteStore: `path` must name a file on a local disk, or be ':memory:'")
   }
+  // SQLite would read options in it, such as one that keeps everything in memory.
+  if (/^file:/i.test(path)) {
+    throw new TypeError('sqliteStore: `path` must be a plain path; for a file: URL give fileURLToPath(url)')
+  }
   if (!Number.isSafeInteger(timeout) || timeout < 0 || timeout > 0x7fffffff) {
     throw new TypeError('sqliteStore: `timeout` must be a whole number of milliseconds')
   }

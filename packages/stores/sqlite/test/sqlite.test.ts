@@ -206,6 +206,9 @@ describe('sqliteStore', () => {
 
   test('checks its options', () => {
     expect(() => sqliteStore({ path: '' })).toThrow(TypeError)
+    // Accepted, this one forgot everything with its process, and no server beyond loopback refused it.
+    for (const path of ['file::memory:', 'FILE:payments.db?mode=memory'])
+      expect(() => sqliteStore({ path })).toThrow('plain path')
     expect(() => sqliteStore({} as never)).toThrow(TypeError)
     for (const timeout of [-1, 1.5, Number.NaN, Infinity]) {
       expect(() => sqliteStore({ path: ':memory:', timeout })).toThrow(TypeError)
