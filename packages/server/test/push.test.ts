@@ -196,3 +196,29 @@ test('rules 4 10, promise 2: a second push under one Idempotency-Key buys its ow
 function never(): never {
   throw new Error('no handler may run')
 }
+
+test('rules 6 10: money that had moved, on a rail that gives no note, is not forgotten by recovery', async () => {
+  let isDead = false
+  const probe = async (point: string): Promise<void> => {
+    if (isDead && point === 'claimed') await new Promise(() => {})
+  }
+  const shop = seller({ toy: { moves: 'before' }, probe })
+  await shop.fund()
+  const { parse } = shop.toy
+  shop.toy.parse = async (...given) => {
+    const { note: _, ...parsed } = await parse(...given)
+    return parsed
+  }
+  const gate = shop.charge(PRICE)
+  const ask = await buy(shop, gate)
+  isDead = true
+  void drive(gate, ask)
+  await new Promise((resolve) => setTimeout(resolve, 10))
+  isDead = false
+  shop.clock.advance(120_000)
+  await shop.recover()
+  expect(String(shop.errors[0])).toContain('no note')
+  shop.clock.advance(24 * 3_600_000)
+  await shop.recover()
+  expect((await drive(gate, ask)).status).toBe(200)
+})

@@ -67,7 +67,7 @@ export interface Parsed<Proof = unknown> {
   proof: Proof
   /** The same proof gives the same key, whatever its spelling. At most 200 characters. */
   key: string
-  /** What `find` needs, if the payload alone determines it. */
+  /** What `find` needs, if the payload alone determines it; of money that has moved already, always. */
   note?: string
   /** Unix seconds after which the proof can no longer move money. */
   until?: number

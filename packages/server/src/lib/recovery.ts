@@ -190,6 +190,13 @@ export function createRecovery(
       proofTtl(claim, now(), options.longest()),
     )
     if (owner !== undefined) return hold.drop()
+    if (claim.moved && progress.note === undefined) {
+      // The buyer's money was there before the claim was; with his credential the payment can still go on.
+      await hold.write({}, false)
+      throw new Error(
+        `mppkit: money has moved by ${claim.challenge.method}, and no note says where: its parse() has to give one`,
+      )
+    }
     const found =
       progress.note === undefined
         ? 'not-moved'
