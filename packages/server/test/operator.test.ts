@@ -340,7 +340,7 @@ describe('trace', () => {
 })
 
 describe('check', () => {
-  const options = (store: Store, secret: string | string[]) => ({
+  const options = (store: Store, secret: string | readonly string[]) => ({
     realm: 'api.example.com',
     secret,
     store,
@@ -360,6 +360,16 @@ describe('check', () => {
     await createGates(options(store, SECRET)).check()
     const stranger = createGates(options(store, 'another-secret-of-thirty-two-bytes!!'))
     await expect(stranger.check()).rejects.toThrow('none of the secrets')
+  })
+
+  test('of two that share one secret, but not the one that either signs with, the second is told', async () => {
+    const next = 'the-next-secret-of-thirty-two-bytes!!!'
+    const both = [next, SECRET]
+    for (const [one, other] of [[SECRET, both] as const, [both, SECRET] as const]) {
+      const store = memoryStore()
+      await createGates(options(store, one)).check()
+      await expect(createGates(options(store, other)).check()).rejects.toThrow('[old, new] first')
+    }
   })
 
   test('a rotation step by step is fine, and other data show as another id', async () => {

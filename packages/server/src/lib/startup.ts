@@ -29,11 +29,10 @@ export function createCheck({
     for (let round = 0; round < 10; round++) {
       const entry = await store.get(key)
       const known = entry && parse(entry)
-      const strange = known && !known.secrets.some((each) => own.includes(each))
-      if (strange && options?.secrets !== 'replaced')
+      const fault = known && faultBetween(own, known.secrets)
+      if (fault !== undefined && options?.secrets !== 'replaced')
         throw new Error(
-          `mppkit: another server of the realm ${JSON.stringify(realm)} keeps its payments in this store and signs with ` +
-            'none of the secrets that this one has, so neither takes what the other has asked for. Give both the same ' +
+          `mppkit: another server of the realm ${JSON.stringify(realm)} keeps its payments in this store and ${fault}. Give both the same ` +
             'secret; to rotate, give all of them [old, new] first, then [new, old], then [new]. Where all of them have ' +
             "a new one, because the old one is known to others: check({ secrets: 'replaced' })",
         )
@@ -45,6 +44,14 @@ export function createCheck({
     }
     throw new Error('mppkit: the store does not hold still: ten swaps on one key were refused')
   }
+}
+
+/** The first of each list signs: whoever does not have it takes no credential of that server, and asks to be paid again. */
+function faultBetween(own: string[], known: string[]): string | undefined {
+  if (!known.some((each) => own.includes(each)))
+    return 'signs with none of the secrets that this one has, so neither takes what the other has asked for'
+  if (!known.includes(own[0]!)) return 'does not have the secret that this one signs with'
+  return own.includes(known[0]!) ? undefined : 'signs with a secret that this one does not have'
 }
 
 async function fingerprint(secret: string): Promise<string> {
