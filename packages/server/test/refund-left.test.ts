@@ -1,6 +1,8 @@
+import type { Store } from '@mppkit/core'
 import type { PaymentEvent } from '@mppkit/server'
 import { expect, test } from 'vitest'
 import { all, buy, drive, PRICE, seller, type Handled, type Seller } from './lib/harness.ts'
+import { deferred } from './lib/points.ts'
 
 type Fault = 'before' | 'unknown-after'
 
@@ -61,4 +63,38 @@ test('rule 11: money that may be on its way, or whose return was ordered, is tol
     await minutes(10, shop, able)
     expect(await shop.ledger.balance('alice')).toBe(100_000n)
   }
+})
+
+test('rule 11: who stood still between the order and its record leaves no order behind that is carried out hours later', async () => {
+  const shop = seller({ toy: { canRefund: true } })
+  await shop.fund()
+  const { store, ledger, clock } = shop
+  const [reached, go] = [deferred(), deferred()]
+  const frozen: Store = {
+    ...store,
+    async swap(key, expect, next) {
+      if (key.startsWith('refund:')) {
+        reached.resolve()
+        await go.promise
+      }
+      return store.swap(key, expect, next)
+    },
+  }
+  const first = seller({ store: frozen, ledger, now: clock.now, toy: { canRefund: true } })
+  const plain = seller({ store, ledger, now: clock.now })
+  const gate = first.charge({ ...PRICE, redeem: { attempts: 1 } })
+  let id = ''
+  const running = drive(gate, await buy(first, gate), (grant) => {
+    id = grant!.payment.id
+    return { status: 500 }
+  })
+  await reached.promise
+  await minutes(2, shop, plain)
+  expect((await plain.trace(id))?.state).toBe('unclaimed')
+  go.resolve()
+  await running
+  // Returned by hand.
+  expect(await plain.dismiss(id)).toBe(true)
+  await minutes(180, shop, shop)
+  expect(await ledger.balance('alice')).toBe(99_900n)
 })

@@ -197,7 +197,7 @@ export function createRefunds(options: LifecycleOptions, stores: ReadonlyMap<str
       refund = new RefundHold(store, realm, key, record, entry?.version ?? 'absent')
       if (!(await refund.take())) throw underWay()
       // Whoever stood still for longer than the lease between the two finds out here, before the rail is called.
-      await payment?.write({}, true)
+      await payment?.write({}, true).catch((error: unknown) => withdraw(refund, error))
       return await pay(method, refund, payment)
     } catch (error) {
       // Unless it has been let go already.
@@ -207,6 +207,12 @@ export function createRefunds(options: LifecycleOptions, stores: ReadonlyMap<str
       payment?.stop()
       refund?.stop()
     }
+  }
+
+  /** An order that its payment knows nothing of would be carried out when the payment's record is gone. */
+  async function withdraw(refund: RefundHold, error: unknown): Promise<never> {
+    await (refund.record.note === undefined ? refund.refuse() : refund.lapse()).catch(ignore)
+    throw error
   }
 
   async function pay(method: Refunding, refund: RefundHold, payment: Hold | undefined): Promise<Receipt> {
