@@ -9,7 +9,7 @@ import {
 import type { Lifecycle } from './lifecycle.ts'
 import { unclaimedQueue, untoldQueue } from './queues.ts'
 import { holdOn, parseRecord, recordKey, type Reached, type State } from './record.ts'
-import type { RefundOrder } from './refund.ts'
+import type { RefundOrder } from './refund-hold.ts'
 import { readSteps, type Step } from './steps.ts'
 
 /** All that is known of a payment. No secret in it: neither the credential nor what was signed. */

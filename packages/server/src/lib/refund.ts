@@ -1,52 +1,10 @@
-import {
-  PaymentError,
-  type Challenge,
-  type Entry,
-  type OnceMethod,
-  type Receipt,
-  type Store,
-  type Version,
-  type Write,
-} from '@mppkit/core'
+import { PaymentError, type Entry, type OnceMethod, type Receipt, type Store } from '@mppkit/core'
 import type { LifecycleOptions } from './lifecycle.ts'
-import { laterContext, type Notebook } from './rail-context.ts'
-import { paymentsQueue, putBehind, refundedQueue } from './queues.ts'
-import {
-  Fenced,
-  holdOn,
-  LEASE,
-  parseRecord,
-  PATIENCE,
-  recordKey,
-  RENEW,
-  type Hold,
-  type Progress,
-} from './record.ts'
-import { keepAlive, letGo } from './renewal.ts'
+import { paymentsQueue, putBehind } from './queues.ts'
+import { laterContext } from './rail-context.ts'
+import { Fenced, holdOn, parseRecord, recordKey, type Hold, type Progress } from './record.ts'
+import { AGAIN, parseRefund, RefundHold, type RefundOrder, type RefundRecord } from './refund-hold.ts'
 import { newHolder } from './runtime.ts'
-
-/** Seconds until a refund whose outcome is unknown is looked at again. */
-const AGAIN = 30
-/** Seconds for which a refused order is remembered. */
-const GRAVE = 15 * 60
-
-/** What is to be returned, and all that is known of why. */
-export interface RefundOrder {
-  quote: string
-  challenge: Challenge
-  source?: string | undefined
-  receipt: Receipt
-}
-
-interface RefundRecord extends RefundOrder {
-  /** Who wrote last; makes two writers' values differ. */
-  holder: string
-  note?: string | undefined
-  /** The money has gone back. */
-  refund?: Receipt | undefined
-  /** It will not: the rail says so. */
-  refused?: true
-}
 
 /** Somebody is at work on this payment: the money stays where it is for now. */
 export class Busy extends Error {
@@ -119,7 +77,7 @@ export function createRefunds(options: LifecycleOptions, stores: ReadonlyMap<str
   async function leave(payment: Hold, receipt: Receipt): Promise<void> {
     const key = refundKey(realm, receipt)
     const entry = await store.get(key)
-    const known = entry && parse(entry)
+    const known = entry && parseRefund(entry)
     if (known?.refund) return payment.write({ ...RETURNED, refund: known.refund }, false)
     if (!entry || !known || known.refused) return payment.write(refused(payment), false)
     const isUnsent = !entry.leased && known.note === undefined && payment.progress.was === undefined
@@ -138,7 +96,7 @@ export function createRefunds(options: LifecycleOptions, stores: ReadonlyMap<str
 
   async function look(entry: Entry): Promise<void> {
     try {
-      const record = parse(entry)
+      const record = parseRefund(entry)
       const method = methodOf(record.receipt)
       // While the payment's own record lives, it is due itself.
       const lives = await store.get(recordKey(realm, record.quote))
@@ -156,7 +114,7 @@ export function createRefunds(options: LifecycleOptions, stores: ReadonlyMap<str
   }
 
   function made(entry: Entry): Made | undefined {
-    const { quote, receipt, refund } = parse(entry)
+    const { quote, receipt, refund } = parseRefund(entry)
     return refund && { quote, receipt, refund }
   }
 
@@ -183,18 +141,18 @@ export function createRefunds(options: LifecycleOptions, stores: ReadonlyMap<str
 
   /** Nobody renews what nobody works on: however this ends, the payment and its refund are let go. */
   async function carry(method: Refunding, order: RefundOrder, payment?: Hold): Promise<Receipt> {
-    let refund: RefundHold | undefined
+    let taken: RefundHold | undefined
     try {
       const key = refundKey(realm, order.receipt)
       const entry = await store.get(key)
-      const known = entry && parse(entry)
+      const known = entry && parseRefund(entry)
       if (known?.refund) {
         await payment?.write({ ...RETURNED, refund: known.refund }, false)
         return known.refund
       }
       if (entry?.leased) throw underWay()
       const { refused: _, ...record } = { ...(known ?? order), holder: newHolder() } as RefundRecord
-      refund = new RefundHold(store, realm, key, record, entry?.version ?? 'absent')
+      const refund = (taken = new RefundHold(store, realm, key, record, entry?.version ?? 'absent'))
       if (!(await refund.take())) throw underWay()
       // Whoever stood still for longer than the lease between the two finds out here, before the rail is called.
       await payment?.write({}, true).catch((error: unknown) => withdraw(refund, error))
@@ -205,7 +163,7 @@ export function createRefunds(options: LifecycleOptions, stores: ReadonlyMap<str
       throw error
     } finally {
       payment?.stop()
-      refund?.stop()
+      taken?.stop()
     }
   }
 
@@ -263,137 +221,12 @@ function refused({ progress }: Hold): Partial<Progress> {
   return { state: progress.was ?? 'unclaimed', was: undefined }
 }
 
-/** The right to return the money of one payment, renewed until the rail has had its time. Its writes go one at a time. */
-class RefundHold implements Notebook {
-  readonly signal: AbortSignal = AbortSignal.timeout(PATIENCE)
-  readonly #store: Store
-  readonly #realm: string
-  readonly #key: string
-  #record: RefundRecord
-  #version: Version | 'absent'
-  #writing: Promise<unknown> | undefined
-  /** When it was leased last, by a clock that is never set back. */
-  #leasedAt = 0
-  readonly #begun = performance.now()
-
-  constructor(store: Store, realm: string, key: string, record: RefundRecord, version: Version | 'absent') {
-    this.#store = store
-    this.#realm = realm
-    this.#key = key
-    this.#record = record
-    this.#version = version
-  }
-
-  get record(): Readonly<RefundRecord> {
-    return this.#record
-  }
-
-  get progress(): { readonly note?: string | undefined } {
-    return this.#record
-  }
-
-  /** Whether it is ours. */
-  async take(): Promise<boolean> {
-    const isOurs = await this.#lease()
-    if (isOurs) keepAlive(this)
-    return isOurs
-  }
-
-  /** A store that cannot be reached is asked again at the next turn; who has taken over finds the note, and the rail knows the id. */
-  renew(): void {
-    const now = performance.now()
-    if (now > this.#begun + PATIENCE) return this.stop()
-    if (this.#writing || now < this.#leasedAt + RENEW) return
-    void this.#lease().catch(ignore)
-  }
-
-  /** No more renewals; the lease runs out by itself, or was given up. */
-  stop(): void {
-    letGo(this)
-  }
-
-  async write({ note }: { note: string }): Promise<void> {
-    this.#record = { ...this.#record, note }
-    if (!(await this.#lease())) throw new Fenced()
-  }
-
-  /** For ever: a second refund would be found out by nothing else. */
-  async done(refund: Receipt): Promise<void> {
-    this.#record = { ...this.#record, refund }
-    if (!(await this.#end({ due: { queue: refundedQueue(this.#realm), in: 0 } }))) throw new Fenced()
-  }
-
-  async lapse(): Promise<void> {
-    const { refund: _, ...record } = this.#record
-    this.#record = record
-    await this.#end({ due: this.#due(AGAIN) })
-  }
-
-  /** A mark, not a deletion: a write of ours that is still on its way to the store must not bring the order back to life. */
-  refuse(): Promise<boolean> {
-    this.#record = { ...this.#record, refused: true }
-    return this.#end({ ttl: GRAVE })
-  }
-
-  async #lease(): Promise<boolean> {
-    const isOurs = await this.#swap({ lease: LEASE, due: this.#due(LEASE / 1000 + AGAIN) })
-    if (isOurs) this.#leasedAt = performance.now()
-    else this.stop()
-    return isOurs
-  }
-
-  #end(rest: Rest): Promise<boolean> {
-    // A renewal behind it would take back what it gives up.
-    this.stop()
-    return this.#swap(rest)
-  }
-
-  #due(seconds: number): NonNullable<Write['due']> {
-    return { queue: paymentsQueue(this.#realm), in: seconds }
-  }
-
-  async #swap(rest: Rest): Promise<boolean> {
-    const write: Write = { ttl: 'forever', ...rest, value: JSON.stringify(this.#record) }
-    while (this.#writing) await this.#writing.catch(ignore)
-    const work = this.#put(write)
-    this.#writing = work
-    try {
-      return await work
-    } finally {
-      this.#writing = undefined
-    }
-  }
-
-  async #put(write: Write): Promise<boolean> {
-    const expect = this.#version
-    let result
-    try {
-      result = await this.#store.swap(this.#key, expect, write)
-    } catch {
-      result = await this.#store.swap(this.#key, expect, write)
-    }
-    if (!result.ok && result.entry?.value === write.value) {
-      // Written, and its reply was lost.
-      this.#version = result.entry.version
-      return true
-    }
-    if (result.ok) this.#version = result.version
-    return result.ok
-  }
-}
-
-type Rest = Omit<Write, 'value' | 'ttl'> & { ttl?: number }
-
 function busy(): Busy {
   return new Busy('mppkit: this payment is in use right now, being settled or answered; ask again later')
 }
 
 function underWay(): Busy {
   return new Busy('mppkit: this payment is being returned right now; ask again later')
-}
-
-function parse(entry: Entry): RefundRecord {
-  return JSON.parse(entry.value) as RefundRecord
 }
 
 /** Whoever caused it is told of the first error. */
