@@ -21,6 +21,7 @@ export const wireQuestions: readonly Question[] = [
     async ask(subject) {
       for (const [target, got] of await spellings(subject))
         check(!isServed(got), `${target} was served (${got.status})`)
+      await lives(subject)
     },
   },
   {
@@ -55,6 +56,7 @@ export const wireQuestions: readonly Question[] = [
         )
         check(!got || !isServed(got), `${method} was served (${got?.status})`)
       }
+      await lives(subject)
     },
   },
   {
@@ -97,8 +99,7 @@ export const wireQuestions: readonly Question[] = [
     async ask(subject) {
       const got = await tried(subject.send(await subject.withCredential(`Payment ${'A'.repeat(1_000_000)}`)))
       check(!got || (got.status >= 400 && got.status < 500), `it was answered ${got && brief(got)}`)
-      const after = await subject.send(subject.raw)
-      check(after.status === 402, `afterwards the server answered ${brief(after)}`)
+      await lives(subject)
       return got ? `answered ${got.status}` : 'cut off'
     },
   },
@@ -107,12 +108,13 @@ export const wireQuestions: readonly Question[] = [
     group,
     level,
     requirements: ['CORE-139'],
-    title: 'An unpaid body of 20 MB is turned away with 4xx, or asked for money',
+    title: 'An unpaid body of 20 MB is turned away with 4xx, or asked for money, and the server lives',
     remedy: 'Limit what is read before the payment (413).',
     async ask(subject) {
       if (subject.raw.body === undefined) skip('the request has no body; ask with one')
       const got = await tried(subject.send({ ...subject.raw, body: new Uint8Array(20_000_000) }))
       check(!got || (got.status >= 400 && got.status < 500), `it was answered ${got && brief(got)}`)
+      await lives(subject)
       return got ? `answered ${got.status}` : 'cut off'
     },
   },
@@ -177,9 +179,18 @@ export const wireQuestions: readonly Question[] = [
       )
       const answers = await subject.write(bytes, ['OPTIONS', 'GET', 'GET']).catch(none)
       check(answers.length <= 2, `two requests got ${answers.length} answers`)
+      await lives(subject)
     },
   },
 ]
+
+/** Who is cut off must not have killed the server: that would be silence too. */
+async function lives(subject: Subject): Promise<void> {
+  const before = await subject.unpaid()
+  const after = await tried(subject.send(subject.raw))
+  check(after, 'afterwards the server answers nobody')
+  check(after.status === before.status, `afterwards the server answered ${brief(after)}`)
+}
 
 /** The bytes of a request whose body comes in two chunks. */
 function inChunks({ method = 'POST', target, headers = [], body = '' }: Raw, authority: string): Uint8Array {
