@@ -19,9 +19,11 @@ export const wireQuestions: readonly Question[] = [
     remedy:
       'Judge the raw target that the router matched; refuse dot segments, encoded slashes, backslashes and absolute form.',
     async ask(subject) {
-      for (const [target, got] of await spellings(subject))
-        check(!isServed(got), `${target} was served (${got.status})`)
+      const usual = await pageOfAll(subject, subject.raw.method ?? 'GET')
+      const served = (await spellings(subject)).filter(([, got]) => isServed(got))
+      for (const [target, got] of served) check(got.text === usual, `${target} was served (${got.status})`)
       await lives(subject)
+      if (served.length > 0) await notPaidFor(subject, usual)
     },
   },
   {
@@ -54,7 +56,10 @@ export const wireQuestions: readonly Question[] = [
             ...(/P(OST|UT|ATCH)/.test(method) && { body: '' }),
           }),
         )
-        check(!got || !isServed(got), `${method} was served (${got?.status})`)
+        if (!got || !isServed(got)) continue
+        const usual = await pageOfAll(subject, method)
+        check(got.text === usual, `${method} was served (${got.status})`)
+        await notPaidFor(subject, usual)
       }
       await lives(subject)
     },
@@ -183,6 +188,22 @@ export const wireQuestions: readonly Question[] = [
     },
   },
 ]
+
+/** What whoever asks for anything is given, if it is so: the page of an app that routes in the browser. */
+async function pageOfAll({ raw, send }: Subject, method: string): Promise<string | undefined> {
+  const body = raw.body === undefined || method === 'GET' ? {} : { body: '' }
+  const got = await tried(send({ target: `/no-such-thing-${Date.now()}`, method, ...body }))
+  return got && isServed(got) && /^text\/html\b/i.test(got.get('content-type') ?? '') ? got.text : undefined
+}
+
+/** What everybody is given is no way around the price, unless it is what is paid for. */
+async function notPaidFor(subject: Subject, text: string | undefined): Promise<void> {
+  if (!subject.payer)
+    skip('a page is served whatever is asked for; with a payment it can be told from what is sold')
+  const { got } = await subject.firstPurchase()
+  if (!isServed(got)) skip('nothing can be bought here, so nothing can be told')
+  check(got.text !== text, 'what is sold is served whatever is asked for')
+}
 
 /** Who is cut off must not have killed the server: that would be silence too. */
 async function lives(subject: Subject): Promise<void> {
