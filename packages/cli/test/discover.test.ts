@@ -155,6 +155,36 @@ test('the document of mppkit itself has no fault, and its prices are what is ask
     expect(out).toContain(`ok       402 of GET /${name}: `)
 })
 
+test('DISC-032 a price that depends on the request may ask for nothing when it is probed', async () => {
+  const nothing = { ...operation, 'x-payment-info': { offers: [{ ...offer, amount: null }] } }
+  const { code, out } = await told([
+    'discover',
+    await announce({ ...document, paths: { '/search': { get: nothing } } }),
+    '--probe',
+  ])
+  expect(code).toBe(0)
+  expect(out).toContain('it was answered 200: 402 of GET /search')
+  const constant = await announce({ ...document, paths: { '/search': { get: operation } } })
+  expect((await told(['discover', constant, '--probe'])).out).toContain('a price is announced')
+})
+
+test('a document sends nobody to another server', async () => {
+  const asked: string[] = []
+  const other = createServer((incoming, outgoing) => {
+    asked.push(String(incoming.url))
+    outgoing.end()
+  }).listen(0, '127.0.0.1')
+  await once(other, 'listening')
+  const { port } = other.address() as AddressInfo
+  const origin = await announce({
+    ...document,
+    paths: { [`@127.0.0.1:${port}/inside`]: { get: operation }, ':99999/': { get: operation } },
+  })
+  const { err } = await told(['discover', origin, '--probe'])
+  other.close()
+  expect({ asked, err }).toEqual({ asked: [], err: '' })
+})
+
 test('a document that never ends is not read on', async () => {
   const { code, err } = await told(['discover', await announce(`"${'x'.repeat(2_000_000)}"`)])
   expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining('has more than 1048576 bytes') })

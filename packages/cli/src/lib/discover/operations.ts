@@ -42,6 +42,8 @@ export function operationsOf(document: unknown): Operation[] {
         describesInput: !['put', 'post', 'patch'].includes(name) || operation.requestBody !== undefined,
         plain:
           name === 'get' &&
+          // Behind an origin anything else would be the name of another server.
+          path.startsWith('/') &&
           !path.includes('{') &&
           !parameters.some((one) => !isRecord(one) || one.required !== false),
       })
