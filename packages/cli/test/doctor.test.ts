@@ -1,7 +1,11 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { createGates, memoryStore, type MppOptions } from '@mppkit/server'
 import type { Verdict } from '@mppkit/testing/conform'
+import { tempo } from '@mppkit/tempo/server'
 import { createToyLedger, toyMethod } from '@mppkit/testing/toy'
 import { afterEach, describe, expect, test } from 'vitest'
 import { serve as onElysia } from '../../adapters/elysia/test/serve.ts'
@@ -59,6 +63,31 @@ describe('a planted fault is found on a running server', () => {
   })
 })
 
+test('CHG-030 real money for an account whose key is public is found on a running server', async () => {
+  const request = (chainId: number): string =>
+    Buffer.from(
+      `{"amount":"1","currency":"0x20c0","methodDetails":{"chainId":${chainId}},"recipient":"0x70997970C51812dc3A010C7d01b50e0d17dc79C8"}`,
+    ).toString('base64url')
+  for (const [chainId, outcome] of [
+    [4217, 'failed'],
+    [42431, 'skipped'],
+  ] as const) {
+    const server = createServer((_, response) => {
+      const challenge = `Payment id="1", realm="x", method="tempo", intent="charge", request="${request(chainId)}"`
+      response.writeHead(402, { 'www-authenticate': challenge }).end()
+    }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { out } = await told([
+      'doctor',
+      `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+      '--json',
+    ])
+    server.close()
+    const { verdicts } = JSON.parse(out) as { verdicts: Verdict[] }
+    expect(verdicts.find(({ id }) => id === 'recipient-own')).toMatchObject({ outcome })
+  }
+})
+
 describe('a planted fault is found in a configuration', () => {
   const live = good.methods[0]!
   const toy = toyMethod({ ledger: createToyLedger(), recipient: 'shop' })
@@ -100,6 +129,11 @@ describe('a planted fault is found in a configuration', () => {
       ['one-kind-of-money', 'real-money-in-public'],
     ],
     ['test money in public', { ...good, methods: [toy] }, ['real-money-in-public']],
+    [
+      'real money for an account whose key is public',
+      { ...good, methods: [tempo.charge({ recipient: '0x70997970C51812dc3A010C7d01b50e0d17dc79C8' })] },
+      ['recipient-own'],
+    ],
     ['limits that are off', { ...good, limits: { verify: false } }, ['limits-on']],
     ['prices that are not enforced', { ...good, enforce: false }, ['enforced']],
     ['no origin in production', { ...direct, origin: undefined }, ['origin-given'], production],

@@ -16,6 +16,7 @@ import {
   type Subject,
 } from '@mppkit/testing/conform'
 import { modeOf } from '../payer.ts'
+import { publicAccountsIn } from './public-keys.ts'
 
 /** Questions of the conformance suite that are attacks. */
 const ASKED = [
@@ -172,6 +173,22 @@ const own: readonly Question[] = [
       check(!modes.includes('test'), 'it takes test money')
     },
   },
+  {
+    id: 'recipient-own',
+    group,
+    level,
+    requirements: ['CHG-030'],
+    title: 'Real money goes to nobody whose key is public',
+    remedy: 'Give `recipient` an address of your own: whatever this one gets, anybody can take.',
+    async ask(subject) {
+      const live = (await termsOf(subject)).filter((terms) => modeOf(...terms) === 'live')
+      if (live.length === 0) skip('no offer is known to take real money')
+      for (const [{ method }, request] of live) {
+        const [account] = publicAccountsIn(request)
+        check(account === undefined, `${method} pays ${account}, a development account of every local chain`)
+      }
+    },
+  },
 ]
 
 /** Everything that the doctor tries on a running server, in order. */
@@ -221,16 +238,21 @@ async function unpaidAt(
 }
 
 async function modesOf(subject: Subject): Promise<('test' | 'live')[]> {
-  const modes = (await subject.offered()).flatMap((offer) => {
+  const modes = (await termsOf(subject)).flatMap((terms) => modeOf(...terms) ?? [])
+  return modes.length > 0 ? [...new Set(modes)] : skip('nothing tells whether the money is real')
+}
+
+/** What is offered, as far as it can be read. */
+async function termsOf(subject: Subject): Promise<Parameters<typeof modeOf>[]> {
+  return (await subject.offered()).flatMap((offer): Parameters<typeof modeOf>[] => {
     try {
       const request = JSON.parse(Buffer.from(offer.get('request') ?? '', 'base64url').toString()) as Record<
         string,
         unknown
       >
-      return modeOf({ method: offer.get('method') ?? '' }, request) ?? []
+      return [[{ method: offer.get('method') ?? '' }, request]]
     } catch {
       return []
     }
   })
-  return modes.length > 0 ? [...new Set(modes)] : skip('nothing tells whether the money is real')
 }

@@ -1,6 +1,7 @@
 import { createGates, type MppOptions } from '@mppkit/server'
 import { check, fault, judge, skip, type Question, type Subject, type Verdict } from '@mppkit/testing/conform'
 import type { Config } from './config-file.ts'
+import { publicAccountsIn } from './public-keys.ts'
 
 type Env = Readonly<Record<string, string | undefined>>
 
@@ -151,6 +152,19 @@ const looks: readonly Look[] = [
     },
   },
   {
+    id: 'recipient-own',
+    title: 'Real money goes to nobody whose key is public',
+    remedy: 'Give `recipient` an address of your own: whatever this one gets, anybody can take.',
+    at(options) {
+      const live = options.methods.filter(({ mode }) => mode === 'live')
+      if (live.length === 0) skip('no method is known to take real money')
+      for (const { name, request } of offersOf({ ...options, methods: live })) {
+        const [account] = publicAccountsIn(request)
+        check(account === undefined, `${name} pays ${account}, a development account of every local chain`)
+      }
+    },
+  },
+  {
     id: 'limits-on',
     title: 'Refused credentials are limited',
     remedy: 'Leave `limits` out (20 a minute), or name a rate.',
@@ -212,6 +226,22 @@ export async function lookAt(config: Config, env: Env): Promise<Verdict[]> {
     verdicts.push(await verdictOf(look, config.options, env))
   }
   return verdicts
+}
+
+/** What a price without overrides asks; skips where that cannot be told. */
+function offersOf(options: MppOptions): { name: string; request: unknown }[] {
+  try {
+    const gates = createGates({ ...options, enforce: true, onError: () => {} })
+    try {
+      return gates
+        .charge({ amount: '1' } as never)
+        .offers.map(({ method, request }) => ({ name: method, request }))
+    } finally {
+      gates.close()
+    }
+  } catch {
+    return skip('createMpp does not take the options')
+  }
 }
 
 async function checkOf(mpp: { check(): Promise<unknown> }): Promise<void> {
