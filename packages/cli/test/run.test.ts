@@ -143,6 +143,18 @@ test('the program itself runs', async () => {
   })
 })
 
+test('the program ends although a configuration holds the client of its store', () => {
+  const [bin, held] = ['../src/bin.ts', 'configs/held.ts'].map((file) =>
+    fileURLToPath(new URL(file, import.meta.url)),
+  )
+  const ran = spawnSync(process.execPath, [bin!, 'doctor', held!, '--json'], {
+    encoding: 'utf8',
+    timeout: 15_000,
+  })
+  expect({ status: ran.status, signal: ran.signal }).toEqual({ status: 0, signal: null })
+  expect(JSON.parse(ran.stdout)).toMatchObject({ about: held })
+})
+
 const outside = Object.values(networkInterfaces())
   .flatMap((list) => list ?? [])
   .find(({ internal, family }) => !internal && family === 'IPv4')?.address
