@@ -114,6 +114,7 @@ describe('a planted fault is found in a configuration', () => {
       { MPP_SECRET_KEY: good.secret, SESSION_SECRET: good.secret },
     ],
     ['a plain http origin', { ...good, origin: 'http://photos.example' }, ['origin-https']],
+    ['an origin without a scheme', { ...good, origin: 'localhost:3000' }, ['origin-https']],
     ['a store in memory', { ...good, store: memoryStore() }, ['store-lasting']],
     ['no store', storeless, ['store-lasting']],
     [

@@ -62,6 +62,8 @@ const SERVERS: [string, Loose, RegExp][] = [
     { origin: 'https://api.example.com/v1', store: durable },
     /https:\/\/api\.example\.com/,
   ],
+  ['an origin without a scheme', { origin: 'localhost:3000' }, /write it like "https:/],
+  ['an origin that is an object', { origin: new URL('http://localhost') as never }, /write it like "https:/],
   ['an origin with a query', { origin: 'https://api.example.com?x', store: durable }, /leave out/],
   ['an origin with a user', { origin: 'https://me@api.example.com', store: durable }, /leave out/],
   ['an origin that is a host', { origin: 'api.example.com', store: durable }, /https:\/\/api\.example\.com/],

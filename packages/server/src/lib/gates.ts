@@ -276,12 +276,10 @@ interface Origin {
 
 function parseOrigin(text: string | undefined): Origin | undefined {
   if (text === undefined) return undefined
-  let url: URL
-  try {
-    url = new URL(text)
-  } catch {
+  // "localhost:3000" is a URL, too: one whose scheme is "localhost".
+  if (typeof text !== 'string' || !/^https?:\/\//i.test(text) || !URL.canParse(text))
     return fail(`origin is ${JSON.stringify(text)}; write it like "https://api.example.com"`)
-  }
+  const url = new URL(text)
   if (url.origin !== text.replace(/\/$/, '').toLowerCase())
     fail(`origin is ${JSON.stringify(text)}; leave out path, query and user: ${JSON.stringify(url.origin)}`)
   const loopback =

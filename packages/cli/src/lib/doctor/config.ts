@@ -63,7 +63,9 @@ const looks: readonly Look[] = [
     title: 'The public origin is https',
     remedy: 'Give `origin` as https://…: credentials are as good as money.',
     at(options) {
-      const origin = originOf(options) ?? skip('there is no origin')
+      const written = options.origin ?? skip('there is no origin')
+      check(isOrigin(written), `it is ${JSON.stringify(written)}; write it like "https://api.example.com"`)
+      const origin = new URL(written)
       if (isLocal(origin)) skip('the origin is the loopback')
       check(origin.protocol === 'https:', `it is ${origin.origin}`)
     },
@@ -270,7 +272,12 @@ function secretsOf({ secret }: MppOptions): readonly string[] {
 
 function originOf({ origin }: MppOptions): URL | undefined {
   if (origin === undefined) return undefined
-  return URL.canParse(origin) ? new URL(origin) : fault(`${JSON.stringify(origin)} is no origin`)
+  return isOrigin(origin) ? new URL(origin) : skip('the origin cannot be read')
+}
+
+/** "localhost:3000" is a URL, too: one whose scheme is "localhost". */
+function isOrigin(text: unknown): text is string {
+  return typeof text === 'string' && /^https?:\/\//i.test(text) && URL.canParse(text)
 }
 
 function isLocal({ hostname }: URL): boolean {
