@@ -27,6 +27,8 @@ const PRICES: Record<string, Price> = {
   '/computed': { amount: ({ target }) => (target.includes('big') ? '9.00' : '1.00') },
   '/tier': { amount: ({ header }) => (header('x-tier') === 'gold' ? null : '2.00') },
   '/body': { amount: async ({ body }) => `${String((await body()).length)}.00` },
+  '/short': { amount: '1.00', maxBody: 3 },
+  '/unbound': { amount: '1.00', maxBody: 3, bindBody: false },
   '/refused': { amount: () => ({ status: 404, headers: [], body: 'sold out' }) },
 }
 
@@ -41,6 +43,9 @@ const ASKS: Ask[] = [
   { target: '/tier' },
   { target: '/tier', headers: { 'x-tier': 'gold' } },
   { target: '/body', method: 'POST', body: 'four' },
+  { target: '/short', method: 'POST', read: tooLarge, headers: { 'content-length': '4' } },
+  { target: '/short', method: 'POST', body: 'one', headers: { 'content-length': '3' } },
+  { target: '/unbound', method: 'POST', body: 'four', headers: { 'content-length': '4' } },
   { target: '/refused' },
   { target: '/constant', method: 'OPTIONS' },
   { target: '/constant', method: 'HEAD' },
@@ -48,6 +53,10 @@ const ASKS: Ask[] = [
   { target: '/constant', headers: { 'idempotency-key': '' } },
   { target: '/constant', transport: 'plain' },
 ]
+
+function tooLarge(): never {
+  throw new BodyError('too-large', 'The body is larger than 3 bytes.')
+}
 
 const priceOf = ({ target = '' }: Ask): Price => PRICES[`/${target.split(/[/?]/)[1]!}`]!
 
@@ -85,7 +94,7 @@ describe('what it tells is what enforcing does', () => {
         event.would === 'refuse' ? [{ target: event.target, status: event.status }] : [],
       ),
     ).toEqual(refused)
-    expect([charged.length, refused.length]).toEqual([9, 4])
+    expect([charged.length, refused.length]).toEqual([11, 5])
     expect(quiet.errors).toEqual([])
     shop.close()
     quiet.close()

@@ -72,6 +72,7 @@ export function createShadowGate(options: ShadowOptions, price: CompiledPrice): 
     const asked = await askedBy(request)
     if (asked === undefined) return undefined
     if ('status' in asked) return { ...seen, would: 'refuse', status: asked.status }
+    if (isTooLarge(request)) return { ...seen, would: 'refuse', status: 413 }
     const amount = asked.amount ?? (price.amount as string)
     const offers = price.rails.map((rail) => ({
       method: rail.method,
@@ -86,6 +87,11 @@ export function createShadowGate(options: ShadowOptions, price: CompiledPrice): 
     if (targetFault(request.target) !== undefined) return 400
     if (options.transportFault(options.peerOf(request)) !== undefined) return 403
     return isUnusableKey(request.headers.get('idempotency-key')) ? 400 : undefined
+  }
+
+  /** As far as the request says itself: what only its end would tell is the handler's to read. */
+  function isTooLarge({ headers, body }: Incoming): boolean {
+    return price.bindBody && body !== undefined && Number(headers.get('content-length')) > price.maxBody
   }
 
   function tell(event: ShadowEvent, request: Incoming): void {
