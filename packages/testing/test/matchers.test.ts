@@ -163,8 +163,8 @@ test('what is no answer is told so, also when it was not awaited', () => {
     { status: '402', headers: {} },
     { status: 402 },
   ]) {
-    expect(paidVerdict(received)).toMatch(/await it/)
-    expect(askedVerdict(received)).toMatch(/await it/)
+    expect(() => paidVerdict(received)).toThrow(/await it/)
+    expect(() => askedVerdict(received)).toThrow(/await it/)
   }
 })
 
@@ -178,4 +178,6 @@ test('through expect itself, and negated', async () => {
   expect(() => asserting(response).toBePaid({ amount: '11' })).toThrow(/was paid on/)
   expect(() => asserting(response).not.toBePaid()).toThrow(/not to be paid/)
   expect(() => asserting(response).toChallenge()).toThrow(/status is 200/)
+  // A test that forgets to await must not be green.
+  expect(() => asserting(alice('/')).not.toBePaid()).toThrow(/await it/)
 })

@@ -38,6 +38,7 @@ interface Verdict {
 /**
  * For `expect.extend(matchers)`. They take a `Response`, or an answer of Fastify's `inject`, supertest and their like:
  * anything with a status and headers.
+ * @throws TypeError for anything else, negated or not
  */
 export const matchers: {
   toBePaid(received: unknown, terms?: PaymentTerms): Verdict
@@ -59,9 +60,7 @@ function verdict(wanted: string, fault: string | undefined, terms: PaymentTerms)
 }
 
 function faultOfPaid(received: unknown, terms: PaymentTerms): string | undefined {
-  const answer = readAnswer(received)
-  if (!answer) return NO_ANSWER
-  const { status, get } = answer
+  const { status, get } = readAnswer(received)
   if (status < 200 || status > 299) return `its status is ${String(status)}${challengesIn(get)}`
   const field = get('payment-receipt')
   if (field === undefined) return 'it has no Payment-Receipt'
@@ -87,9 +86,7 @@ function faultOfPaid(received: unknown, terms: PaymentTerms): string | undefined
 }
 
 function faultOfChallenge(received: unknown, terms: PaymentTerms): string | undefined {
-  const answer = readAnswer(received)
-  if (!answer) return NO_ANSWER
-  const { status, get } = answer
+  const { status, get } = readAnswer(received)
   if (status !== 402) return `its status is ${String(status)}`
   const { challenges } = parseChallenges(get('www-authenticate') ?? '')
   if (challenges.length === 0) return 'it has no challenge of the Payment scheme'
@@ -121,12 +118,11 @@ interface Answer {
   get(name: string): string | undefined
 }
 
-const NO_ANSWER = 'it is no answer: give a Response, or something with a status and headers (await it)'
-
-function readAnswer(received: unknown): Answer | undefined {
-  if (typeof received !== 'object' || received === null) return undefined
+/** What is no answer proves nothing, `not` least of all: a promise that nobody awaited is never paid. */
+function readAnswer(received: unknown): Answer {
+  if (typeof received !== 'object' || received === null) throw noAnswer()
   const { status, statusCode = status, headers } = received as Record<string, unknown>
-  if (typeof statusCode !== 'number' || typeof headers !== 'object' || headers === null) return undefined
+  if (typeof statusCode !== 'number' || typeof headers !== 'object' || headers === null) throw noAnswer()
   // Not by its class: frameworks and runtimes have their own.
   if ('get' in headers && typeof headers.get === 'function') {
     const own = headers as Headers
@@ -138,4 +134,10 @@ function readAnswer(received: unknown): Answer | undefined {
     return value === undefined ? undefined : [value].flat().map(String).join(', ')
   }
   return { status: statusCode, get }
+}
+
+function noAnswer(): TypeError {
+  return new TypeError(
+    'mppkit: it is no answer: give a Response, or something with a status and headers (await it)',
+  )
 }
