@@ -37,6 +37,7 @@ describe('a planted fault is found on a running server', () => {
   const planted: [fault: Flaw | Planted, found: string[]][] = [
     ['forgets', ['replay', 'race-of-fifty']],
     ['races', ['race-of-fifty']],
+    ['crowd-burns', ['race-of-fifty']],
     ['amount-unbound', ['tampered-amount']],
     ['expires-unbound', ['tampered-expires']],
     ['decodes-paths', ['targets-guarded']],

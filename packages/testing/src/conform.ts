@@ -17,6 +17,7 @@ export {
   type Question,
   type Verdict,
 } from './lib/conform/question.ts'
+export { servedYet } from './lib/conform/ask-once.ts'
 export {
   contentOf,
   tokenOf,

@@ -80,6 +80,7 @@ export const broken = [
   { flaw: 'keyed-by-nonce', question: 'challenge-once' },
   { flaw: 'proof-reused', question: 'proof-once' },
   { flaw: 'races', question: 'race' },
+  { flaw: 'crowd-burns', question: 'race' },
   { flaw: 'refusals-bare', question: 'refusals-challenge' },
   { flaw: 'refusal-repeats', question: 'refusals-renew' },
   { flaw: 'refusals-cacheable', question: 'refusals-not-cached' },

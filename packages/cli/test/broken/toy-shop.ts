@@ -26,6 +26,7 @@ export async function openShop(flaw?: Flaw | Planted): Promise<Shop> {
   const sockets = new WeakSet<object>()
   const tokens = new Set<string>()
   const burnt = new Set<string>()
+  const crowd = new Set<Asked>()
   const kept = new Map<string, Answer>()
   const fixed = randomBytes(12).toString('base64url')
   const encode = (value: unknown): string => Buffer.from(canonicalize(value as never)).toString('base64url')
@@ -303,6 +304,9 @@ export async function openShop(flaw?: Flaw | Planted): Promise<Shop> {
         : kept.get(`${key} ${echo.id}`)
     if (again) return again
     const claimed = has('keyed-by-nonce') ? payload.nonce! : echo.id
+    // Whoever comes twice at once is served neither time.
+    if (has('crowd-burns') && crowd.add(asked).size > 9) used.set(claimed, '')
+    if (has('crowd-burns')) await new Promise((resolve) => setTimeout(() => resolve(crowd.delete(asked)), 30))
     const before = used.get(claimed)
     const spent = has('keyed-by-text')
       ? tokens.has(credential) || (before !== undefined && before !== payload.signature)

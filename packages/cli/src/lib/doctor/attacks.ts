@@ -9,6 +9,7 @@ import {
   isServed,
   NoAnswer,
   questions,
+  servedYet,
   skip,
   withField,
   type Place,
@@ -78,6 +79,7 @@ const own: readonly Question[] = [
       const all = await Promise.all(Array.from({ length: 50 }, () => subject.send(raw)))
       const served = all.filter(isServed).length
       check(served <= 1, `${served} of 50 were served`)
+      if (served === 0) await servedYet(subject, signed)
       return `${served} served`
     },
   },

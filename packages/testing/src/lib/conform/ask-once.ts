@@ -100,6 +100,7 @@ export const onceQuestions: readonly Question[] = [
       check(served <= 1, `${served} of 20 were served`)
       const broken = all.find(({ status }) => status >= 500 && status !== 503)
       check(broken === undefined, `one was answered ${broken && brief(broken)}`)
+      if (served === 0) await servedYet(subject, signed)
       return `${served} served, the others ${[...new Set(all.filter((one) => !isServed(one)).map(({ status }) => status))].join(' and ')}`
     },
   },
@@ -181,6 +182,12 @@ export const seenQuestions: readonly Question[] = [
     },
   },
 ]
+
+/** Where all copies got in each other's way, the payment must still be good. */
+export async function servedYet(subject: Subject, signed: Signed): Promise<void> {
+  const got = await subject.present(signed)
+  check(isServed(got), `none was served, and afterwards the credential was answered ${brief(got)}`)
+}
 
 /** A second proof for a challenge: some payers sign the same one again within a second. */
 async function anotherPayment(subject: Subject, signed: Signed): Promise<Signed> {
