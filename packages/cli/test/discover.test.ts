@@ -168,6 +168,13 @@ test('DISC-032 a price that depends on the request may ask for nothing when it i
   expect((await told(['discover', constant, '--probe'])).out).toContain('a price is announced')
 })
 
+test('DISC-005 a document that is elsewhere is not there', async () => {
+  const location = `${await announce(document)}/openapi.json`
+  const other = server!
+  expect(await failed(await announce('', { status: 302, headers: { location } }))).toEqual(['document-there'])
+  other.close()
+})
+
 test('a document sends nobody to another server', async () => {
   const asked: string[] = []
   const other = createServer((incoming, outgoing) => {
