@@ -64,7 +64,8 @@ let running: ReturnType<typeof search>['app'] | undefined
 /** What Bun, Deno and workerd serve. Made at the first request, because a Worker learns its secret only then. */
 export default {
   fetch(request: Request, env: { MPP_SECRET_KEY?: string; ORIGIN?: string }, context: never) {
-    const { MPP_SECRET_KEY: secret, ORIGIN: origin } = env
+    // Bun and Deno hand something else over here; theirs is where Node has it.
+    const { MPP_SECRET_KEY: secret, ORIGIN: origin } = { ...globalThis.process?.env, ...env }
     running ??= search({ rail: toyRail(), secret, ...(origin !== undefined && { origin }) }).app
     return running.fetch(request, env, context)
   },

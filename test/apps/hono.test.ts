@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { receiptOf } from '@mppkit/client'
+import { createBinding, parseChallenges } from '@mppkit/core'
 import { build } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { start } from '../../apps/hono/main.ts'
@@ -15,6 +16,7 @@ import { testConform } from './lib/conform.ts'
 import { freePort, root, start as startProcess } from './lib/processes.ts'
 
 const file = 'apps/hono/search.ts'
+const SECRET = 'a secret of a service, 32 bytes or more'
 const folder = mkdtempSync(join(tmpdir(), 'search-'))
 
 let app: App
@@ -77,12 +79,14 @@ describe('the same file', () => {
     const url = `http://127.0.0.1:${port}`
     const server = await startProcess(binaryOf(runtime)!, await argumentsFor(runtime, port), {
       url: `${url}/ping`,
-      env: { PORT: String(port), DENO_NO_UPDATE_CHECK: '1' },
+      env: { PORT: String(port), DENO_NO_UPDATE_CHECK: '1', MPP_SECRET_KEY: SECRET },
     })
     try {
       expect(await (await fetch(`${url}/ping`)).json()).toEqual({ ok: true, pages: 12 })
       const unpaid = await fetch(`${url}/search?q=bread`)
       expect([unpaid.status, askedOf(unpaid)]).toMatchObject([402, { amount: '1' }])
+      const [challenge] = parseChallenges(unpaid.headers.get('www-authenticate')!).challenges
+      expect(await createBinding([SECRET]).verify(challenge!)).toBe(true)
       // The ledger is in the other process; a toy wallet only signs.
       const response = await buyerOf({ rail: toyRail() }).fetch(`${url}/search?q=bread`)
       expect([response.status, receiptOf(response)?.status]).toEqual([200, 'success'])
@@ -117,7 +121,7 @@ const worker :Workerd.Worker = (
   compatibilityFlags = [${WORKERD.compatibilityFlags.map((flag) => `"${flag}"`).join(', ')}],
   bindings = [
     (name = "ORIGIN", text = "http://localhost:${port}"),
-    (name = "MPP_SECRET_KEY", text = "a secret of a Worker, 32 bytes or more"),
+    (name = "MPP_SECRET_KEY", text = "${SECRET}"),
   ],
 );
 `,
