@@ -59,3 +59,32 @@ test('CORE-001 and it is one if that page is what is sold, or if it differs', as
   expect(await ask(PAGE, () => PAGE, true)).toEqual(['failed', 'failed'])
   expect(await ask('the photo', () => String(Math.random()), true)).toEqual(['failed', 'failed'])
 })
+
+test.each([
+  [[], ['DELETE', 'PATCH', 'POST', 'PUT']],
+  [[['Content-Type', 'text/plain']], ['DELETE', 'PATCH', 'POST', 'PUT']],
+  [[['X-Api-Key', 'owner']], []],
+] as [[string, string][], string[]][])(
+  'with the login %j, methods that change something: %j',
+  async (headers, sent) => {
+    const seen = new Set<string>()
+    server = createServer(({ method = '' }, response) => {
+      seen.add(method)
+      response.writeHead(402).end()
+    }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const subject = subjectOf({
+      url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/photo`,
+      headers,
+    })
+    const verdict = await judge(
+      questions.find(({ id }) => id === 'methods-guarded')!,
+      subject,
+    )
+    expect(verdict).toMatchObject({ outcome: 'passed' })
+    expect(verdict.detail ?? '').toBe(
+      sent.length > 0 ? '' : 'not asked with your headers: POST, PUT, PATCH, DELETE',
+    )
+    expect(['DELETE', 'PATCH', 'POST', 'PUT'].filter((method) => seen.has(method))).toEqual(sent)
+  },
+)

@@ -11,8 +11,8 @@ ${TARGET_HELP}
 
 ${PAYER_HELP}
 
-  --profile mppkit        ask also what mppkit promises beyond the drafts; sends POST, PUT, PATCH and DELETE with your
-                          headers: to your own server only, and with no login that may change what is there
+  --profile mppkit        ask also what mppkit promises beyond the drafts; sends POST, PUT, PATCH and DELETE, too, but
+                          not with your headers
   --all                   list what passed as well
   --json                  the report as JSON
 

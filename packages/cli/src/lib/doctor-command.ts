@@ -12,8 +12,8 @@ import { TARGET_HELP, targetOf, targetOptions } from './target.ts'
 const HELP = `mppkit doctor <url | file>: attacks your own server, or looks at its configuration
 
 A URL is attacked: replays, races, changed credentials, other spellings of the target, OPTIONS and HEAD, plain http, clocks,
-test money beside real one. Do this to your own server only, and with no login that may change what is there: POST, PUT, PATCH
-and DELETE are sent with your headers, too.
+test money beside real one. Do this to your own server only: POST, PUT, PATCH and DELETE are sent, too, but not with your
+headers.
 
 A file (./mppkit.config.ts) is imported; it exports the options of createMpp as \`options\`, or the gates as \`mpp\`.
 Then the doctor sees what cannot be seen from outside: secret, store, origin, proxies, limits.

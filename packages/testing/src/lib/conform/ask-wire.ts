@@ -48,7 +48,10 @@ export const wireQuestions: readonly Question[] = [
         'TRACE',
         'head',
       ].filter((one) => one !== own)
-      for (const method of methods) {
+      // With somebody's login they might change what is there.
+      const hasLogin = subject.headers.some(([name]) => !DESCRIBING.has(name.toLowerCase()))
+      const unasked = hasLogin ? methods.filter((one) => CHANGING.has(one)) : []
+      for (const method of methods.filter((one) => !unasked.includes(one))) {
         const got = await tried(
           subject.send({
             target: subject.raw.target,
@@ -62,6 +65,7 @@ export const wireQuestions: readonly Question[] = [
         await notPaidFor(subject, usual)
       }
       await lives(subject)
+      return unasked.length > 0 ? `not asked with your headers: ${unasked.join(', ')}` : undefined
     },
   },
   {
@@ -188,6 +192,10 @@ export const wireQuestions: readonly Question[] = [
     },
   },
 ]
+
+const CHANGING = new Set(['POST', 'PUT', 'PATCH', 'DELETE'])
+/** Fields that nobody logs in with. */
+const DESCRIBING = new Set(['accept', 'content-type', 'user-agent'])
 
 /** What whoever asks for anything is given, if it is so: the page of an app that routes in the browser. */
 async function pageOfAll({ raw, send }: Subject, method: string): Promise<string | undefined> {
