@@ -1,5 +1,6 @@
 export { adapter, ledger, twoGates, type Ledger, type Mpp } from './lib/adapter.ts'
 export { toResponse } from './lib/answer.ts'
+export { onceClosed } from './lib/closed.ts'
 export type { Cors } from './lib/cors.ts'
 export { deliver, delivery, type Delivery } from './lib/deliver.ts'
 export { createMpp, paid, payment, type FetchHandler } from './lib/fetch.ts'

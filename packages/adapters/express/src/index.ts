@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import { incoming, remember, send, watch } from '@mppkit/node'
+import { incoming, isGone, remember, send, watch } from '@mppkit/node'
 import { adapter, ledger, type Gate, type Mpp, type MppOptions, type Payment } from '@mppkit/server'
 import type { RequestHandler } from 'express'
 
@@ -22,7 +22,7 @@ export function paid(gate: Gate): RequestHandler {
       if (decision.kind === 'proceed') {
         payments.set(req, decision.grant.payment)
         // The client went while the payment was settled: nobody is there to be answered.
-        if (res.destroyed) return await decision.grant.finish({ status: 499, reached: 'nothing' })
+        if (isGone(req, res)) return await decision.grant.finish({ status: 499, reached: 'nothing' })
         watch(res, decision.grant)
       }
     } catch (error) {

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
-import { incoming, readBody, watch } from '@mppkit/node'
+import { incoming, isGone, readBody, watch } from '@mppkit/node'
 import {
   adapter,
   BodyError,
@@ -97,8 +97,8 @@ export function paid(gate: Gate): Guard {
 /** Makes gates for Fastify: `app.get('/photo', mpp.charge({ amount: '0.01' }), handler)`. */
 export const createMpp = adapter(paid)
 
-function isOver({ raw, sent }: FastifyReply): boolean {
-  return sent || raw.destroyed
+function isOver({ raw, request, sent }: FastifyReply): boolean {
+  return sent || isGone(request.raw, raw)
 }
 
 /** HTTP/2 and `inject()` take no bytes back, but Fastify takes another stream. */

@@ -12,7 +12,7 @@ import { HTTPException } from 'hono/http-exception'
 import { afterEach, describe, expect, test } from 'vitest'
 import { askSeam } from '../../node/test/lib/ask-seam.ts'
 import { fakeGate } from '../../node/test/lib/fake-gate.ts'
-import { call, paid as asPaid, until } from '../../node/test/lib/wire.ts'
+import { call, dial, paid as asPaid, until } from '../../node/test/lib/wire.ts'
 import { paid, payment } from '../src/index.ts'
 import { close, serve } from './serve.ts'
 
@@ -57,6 +57,26 @@ describe('hono on Node', () => {
     expect([status, text]).toEqual([201, 'by hand'])
     expect([gate.kept, gate.finished]).toEqual([[], [{ status: 201, reached: 'all' }]])
     expect([...RESPONSE_ALREADY_SENT.headers.keys()]).toEqual(['x-hono-already-sent'])
+  })
+
+  test('an answer that waits for its turn hears of the end of its connection, though Node up to 22 does not tell it', async () => {
+    const gate = fakeGate()
+    const app = new Hono<{ Bindings: HttpBindings }>()
+    app.get('/first', () => new Promise<Response>(() => undefined))
+    app.use('/x', async (c, next) => {
+      const { outgoing } = c.env
+      const { emit } = outgoing
+      outgoing.emit = (event: string, ...rest: unknown[]) =>
+        event !== 'close' && Reflect.apply(emit, outgoing, [event, ...rest])
+      await next()
+    })
+    app.get('/x', paid(gate), (c) => c.text('hello'))
+    const { socket } = await dial(await listen(app as unknown as Hono), 'GET /first HTTP/1.1')
+    socket.write('GET /x HTTP/1.1\r\nx-paid: 1\r\nHost: h\r\n\r\n')
+    await until(() => gate.shown.length === 1)
+    socket.destroy()
+    await until(() => gate.finished.length === 1)
+    expect(gate.finished[0]?.reached).toBe('some')
   })
 
   test.each([

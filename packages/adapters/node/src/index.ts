@@ -1,4 +1,4 @@
 export { readBody, remember } from './lib/body.ts'
-export { incoming } from './lib/incoming.ts'
+export { incoming, isGone } from './lib/incoming.ts'
 export { discard, send } from './lib/send.ts'
 export { watch } from './lib/watch.ts'

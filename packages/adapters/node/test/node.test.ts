@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
-import { incoming, readBody, send, watch } from '../src/index.ts'
+import { incoming, isGone, readBody, send, watch } from '../src/index.ts'
 import { fakeGate, type FakeGate } from './lib/fake-gate.ts'
 import { call, dial, paid, pause, until } from './lib/wire.ts'
 
@@ -162,6 +162,33 @@ describe('watch', () => {
     expect(gate.shown.map(({ target }) => target)).toEqual(['/1', '/2'])
     socket.destroy()
   })
+
+  test.each(['reset', 'end'] as const)(
+    'an answer that waits for its turn hears of the %s of its connection, though Node up to 22 does not tell it',
+    async (how) => {
+      const gate = fakeGate()
+      const url = await listen(async (req, res) => {
+        if (req.url === '/first') return
+        const { emit } = res
+        res.emit = (event: string, ...rest: unknown[]) =>
+          event !== 'close' && Reflect.apply(emit, res, [event, ...rest])
+        const shown = incoming(req, res)
+        const opening = await gate(shown)
+        const decision = opening.kind === 'admit' && (await opening.admit())
+        if (decision && decision.kind === 'proceed') watch(res, decision.grant)
+        expect([shown.signal?.aborted, isGone(req, res)]).toEqual([false, false])
+        await until(() => shown.signal?.aborted === true)
+        expect([incoming(req, res).signal?.aborted, isGone(req, res)]).toEqual([true, true])
+      })
+      const { socket } = await dial(url, 'GET /first HTTP/1.1')
+      for (const path of ['/1', '/2']) socket.write(`GET ${path} HTTP/1.1\r\nx-paid: 1\r\nHost: h\r\n\r\n`)
+      await until(() => gate.shown.length === 2)
+      if (how === 'reset') socket.resetAndDestroy()
+      else socket.end()
+      await until(() => gate.finished.length === 2)
+      expect(gate.finished).toEqual(Array(2).fill({ status: 499, reached: 'some' }))
+    },
+  )
 
   test('a handler that takes a part of an upload and answers has answered', async () => {
     const gate = fakeGate()

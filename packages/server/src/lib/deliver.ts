@@ -1,3 +1,4 @@
+import { onceClosed } from './closed.ts'
 import type { Grant, Incoming, Outcome } from './seam.ts'
 import { concat, type Beside } from './web.ts'
 
@@ -42,7 +43,7 @@ export function delivery(
   const told = follow(env, report)
   // Asked for before the handler runs, or Deno does not tell; dear on Node, which tells otherwise.
   const signal = told ? undefined : incoming.signal
-  const gone = env?.outgoing?.destroyed === true || signal?.aborted === true
+  const gone = hasClosed(env) || signal?.aborted === true
   if (gone) report(GONE, 'nothing')
   return {
     gone,
@@ -88,6 +89,11 @@ function reporter(grant: Grant, waitUntil: Incoming['waitUntil']): Report {
   }
 }
 
+function hasClosed({ incoming, outgoing }: Beside = {}): boolean {
+  if (outgoing?.destroyed) return true
+  return incoming?.httpVersionMajor === 1 && incoming.socket?.destroyed === true
+}
+
 /** Lets the runtime report the end of an answer. False: it does not tell. */
 function follow(env: Beside | undefined, report: Report): boolean {
   const { outgoing, incoming } = env ?? {}
@@ -102,7 +108,12 @@ function follow(env: Beside | undefined, report: Report): boolean {
     if (complete) report(outgoing.statusCode, 'all')
   })
   // Whether any of the body followed the head is not shown here; it counts as if.
-  outgoing.once('close', () => report(outgoing.headersSent ? outgoing.statusCode : GONE, 'some'))
+  const closed = (): void => {
+    unheard()
+    report(outgoing.headersSent ? outgoing.statusCode : GONE, 'some')
+  }
+  const unheard = onceClosed(http2 ? undefined : socket, closed)
+  outgoing.once('close', closed)
   return true
 }
 

@@ -20,6 +20,7 @@ interface Socket {
   encrypted?: boolean
   remoteAddress?: string | undefined
   destroyed?: boolean
+  once?(event: 'close', listener: () => void): unknown
 }
 
 interface Outgoing {

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { transportOf, type Incoming, type Transport } from '@mppkit/server'
+import { onceClosed, transportOf, type Incoming, type Transport } from '@mppkit/server'
 import { readBody } from './body.ts'
 
 /** Shows a Node request as the gate wants to see it. `target` is what the router matched, where that is not `req.url`. */
@@ -50,7 +50,7 @@ class NodeIncoming implements Incoming {
   }
 
   get signal(): AbortSignal {
-    return (this.#signal ??= hangUp(this.#res))
+    return (this.#signal ??= hangUp(this.#req, this.#res))
   }
 
   body(limit: number): Promise<Uint8Array> {
@@ -58,13 +58,22 @@ class NodeIncoming implements Incoming {
   }
 }
 
+/** Whether the client went before its answer was complete. */
+export function isGone(req: IncomingMessage, res: ServerResponse): boolean {
+  // A request whose upload was half read has no socket any more when its answer ends; HTTP/2 lends one that may throw.
+  return res.destroyed || (req.httpVersionMajor === 1 && req.socket?.destroyed)
+}
+
 /** Fires when the client goes before its answer is complete. */
-function hangUp(res: ServerResponse): AbortSignal {
+function hangUp(req: IncomingMessage, res: ServerResponse): AbortSignal {
   const controller = new AbortController()
   const closed = (): void => {
+    unheard()
     if (!res.writableFinished) controller.abort()
   }
-  if (res.destroyed) closed()
+  const isLeft = isGone(req, res)
+  const unheard = onceClosed(isLeft || req.httpVersionMajor > 1 ? undefined : req.socket, closed)
+  if (isLeft) closed()
   else res.once('close', closed)
   return controller.signal
 }

@@ -1,7 +1,7 @@
 import type { OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from 'node:http'
-import type { Grant, Kept, Outcome } from '@mppkit/server'
+import { onceClosed, type Grant, type Kept, type Outcome } from '@mppkit/server'
 
-type Socket = Pick<ServerResponse['req']['socket'], 'destroyed'> | null
+type Socket = Pick<ServerResponse['req']['socket'], 'destroyed' | 'once'> | null
 type Inline = OutgoingHttpHeaders | OutgoingHttpHeader[] | [name: string, value: OutgoingHttpHeader][]
 type Chunk = string | Uint8Array | null | undefined
 
@@ -19,6 +19,7 @@ export function watch(res: ServerResponse, grant: Grant): void {
   // Functions of the module, not closures: making four of them for each answer costs more than all that they do.
   Object.assign(res, { [WATCH]: watched, ...PATCHES })
   res.once('finish', finished).once('close', closed)
+  if (res.req.httpVersionMajor === 1) watched.unheard = onceClosed(watched.socket, closed.bind(res))
 }
 
 const PATCHES = {
@@ -50,6 +51,8 @@ type Native = Pick<ServerResponse, 'writeHead' | 'write' | 'end' | 'flushHeaders
 class Watch {
   /** From the beginning: whoever leaves an upload half read takes it off the request. */
   readonly socket: Socket
+  /** Ends listening to the connection. */
+  unheard: (() => void) | undefined
   readonly #res: ServerResponse
   readonly #grant: Grant
   readonly #native: Native
@@ -117,6 +120,7 @@ class Watch {
   report(reached: Outcome['reached']): void {
     if (this.#reported) return
     this.#reported = true
+    this.unheard?.()
     const { headersSent, statusCode } = this.#res
     // 499: closed without an answer.
     void this.#grant.finish({ status: this.#sent ?? (headersSent ? statusCode : 499), reached })
