@@ -265,9 +265,9 @@ export const adapters = [
     },
     {
       id: 'node-keep-not-awaited',
-      find: '      .keep({ status: res.statusCode, headers: listHeaders(res), body })\n      .then(release)',
+      find: '      .keep({ status: res.statusCode, headers: this.#head, body })\n      .then(release)',
       replace:
-        '      .keep({ status: res.statusCode, headers: listHeaders(res), body })\n    void Promise.resolve()\n      .then(release)',
+        '      .keep({ status: res.statusCode, headers: this.#head, body })\n    void Promise.resolve()\n      .then(release)',
       says: 'an answer leaves before it is kept',
     },
     {

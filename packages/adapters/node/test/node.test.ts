@@ -2,6 +2,7 @@ import { EventEmitter, once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2'
 import type { AddressInfo } from 'node:net'
+import { gzipSync } from 'node:zlib'
 import { afterEach, describe, expect, test } from 'vitest'
 import { incoming, isGone, readBody, send, watch } from '../src/index.ts'
 import { fakeGate, type FakeGate } from './lib/fake-gate.ts'
@@ -203,6 +204,32 @@ describe('watch', () => {
     await until(() => gate.finished.length > 0)
     expect(gate.finished).toEqual([{ status: 200, reached: 'all' }])
     socket.destroy()
+  })
+
+  test('what is kept is what the handler made, not what somebody around the gate, who packs it, has made of it', async () => {
+    const gate = fakeGate({ keeps: 100 })
+    const url = await listen((req, res) => {
+      const { writeHead, end } = res
+      // As `on-headers` and compression do.
+      res.writeHead = (status: number) => {
+        res.setHeader('content-encoding', 'gzip')
+        res.removeHeader('content-length')
+        return writeHead.call(res, status)
+      }
+      res.end = ((chunk: string) => end.call(res, gzipSync(chunk), 'utf8')) as never
+      void gate(incoming(req, res)).then(async (opening) => {
+        const decision = opening.kind === 'admit' && (await opening.admit())
+        if (decision && decision.kind === 'proceed') watch(res, decision.grant)
+        res.setHeader('x-own', 'yes').end('plain')
+      })
+    })
+    const got = await fetch(url, { headers: paid })
+    expect([got.headers.get('content-encoding'), await got.text()]).toEqual(['gzip', 'plain'])
+    const { headers, body } = gate.kept[0]!
+    expect(String(body)).toBe('plain')
+    expect(headers).toContainEqual(['x-own', 'yes'])
+    expect(headers).toContainEqual(['payment-receipt', 'receipt'])
+    expect(headers.map(([name]) => name)).not.toContain('content-encoding')
   })
 
   test('lists and numbers stay what they are', async () => {

@@ -59,6 +59,7 @@ class Watch {
   #phase: 'open' | 'streaming' | 'held'
   #reported = false
   #sent: number | undefined
+  #head: Kept['headers'] = []
 
   constructor(res: ServerResponse, grant: Grant, native: Native) {
     this.socket = (res.req.socket as Socket) ?? res.socket
@@ -80,6 +81,8 @@ class Watch {
     if (inline) setAll(res, inline)
     const added = this.#grant.headers(status)
     for (const [name, value] of added) res.setHeader(name, value)
+    // Before those who stand around the gate add theirs: a kept answer passes them again, and is not packed when it does.
+    if (this.#phase !== 'streaming') this.#head = listHeaders(res)
     try {
       return this.#writeHead(typeof reason === 'string' ? [status, reason] : [status])
     } catch (error) {
@@ -146,7 +149,7 @@ class Watch {
       res.writeHead(res.statusCode)
     }
     void this.#grant
-      .keep({ status: res.statusCode, headers: listHeaders(res), body })
+      .keep({ status: res.statusCode, headers: this.#head, body })
       .then(release)
       .catch((error: unknown) => res.destroy(error as Error))
   }
