@@ -59,6 +59,21 @@ describe('hono on Node', () => {
     expect([...RESPONSE_ALREADY_SENT.headers.keys()]).toEqual(['x-hono-already-sent'])
   })
 
+  test('nor is one that the handler only begins to write after it has returned', async () => {
+    const gate = fakeGate({ keeps: 10_000 })
+    const app = new Hono<{ Bindings: HttpBindings }>().get('/x', paid(gate), (c) => {
+      const { outgoing } = c.env
+      setTimeout(() => outgoing.write('half'), 20)
+      setTimeout(() => outgoing.destroy(), 40)
+      return RESPONSE_ALREADY_SENT
+    })
+    const left = call(await listen(app as unknown as Hono), '/x', { headers: asPaid })
+    await expect(left).rejects.toThrow()
+    await until(() => gate.finished.length > 0)
+    expect([gate.kept, gate.finished]).toEqual([[], [{ status: 200, reached: 'some' }]])
+    expect([...RESPONSE_ALREADY_SENT.headers.keys()]).toEqual(['x-hono-already-sent'])
+  })
+
   test('an answer that waits for its turn hears of the end of its connection, though Node up to 22 does not tell it', async () => {
     const gate = fakeGate()
     const app = new Hono<{ Bindings: HttpBindings }>()

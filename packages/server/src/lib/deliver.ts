@@ -56,8 +56,8 @@ export function delivery(
         answer.body?.cancel().catch(() => undefined)
         return new Response(null, { status: GONE })
       }
-      // The handler has answered by itself; what it returns only says so, and may be the same object for all requests.
-      if (env?.outgoing?.headersSent) return answer
+      // The handler answers by itself, perhaps later; what it returns only says so, and may be the same object for all requests.
+      if (env?.outgoing && (env.outgoing.headersSent || answer.headers.has(ALREADY_SENT))) return answer
       const response = dress(answer, grant)
       const { status } = response
       // An upgrade is not ours to touch. A body is looked at only where it must be: that costs more than all the rest.
@@ -71,6 +71,9 @@ export function delivery(
 
 /** The client went before there was an answer. */
 const GONE = 499
+
+/** By which `@hono/node-server` knows that there is nothing for it to send. */
+const ALREADY_SENT = 'x-hono-already-sent'
 
 type Report = (status: number, reached: Outcome['reached']) => void
 
