@@ -232,6 +232,22 @@ describe('watch', () => {
     expect(headers.map(([name]) => name)).not.toContain('content-encoding')
   })
 
+  test.each<[string, string, (res: ServerResponse) => unknown]>([
+    ['some', 'written in part', (res) => (res.write('ha'), res.end('lf'))],
+    ['some', 'not written at all', (res) => res.end()],
+    ['some', 'announced in place', (res) => res.writeHead(200, { 'Content-Length': 9 }).end('half')],
+    ['all', 'written in an encoding', (res) => res.end(Buffer.from('8 bytes.').toString('base64'), 'base64')],
+    ['all', 'written in letters that take two', (res) => (res.write('éé'), res.end('éé', () => undefined))],
+    ['all', 'none, as with 204', (res) => res.writeHead(204).end()],
+  ])('%s: an answer whose announced length is %s', async (reached, _how, answer) => {
+    const gate = fakeGate()
+    const url = await guarded(gate, (_req, res) => answer(res.setHeader('content-length', 8)))
+    const { socket } = await dial(url, 'GET / HTTP/1.1\r\nx-paid: 1')
+    await until(() => gate.finished.length > 0)
+    expect(gate.finished[0]?.reached).toBe(reached)
+    socket.destroy()
+  })
+
   test('lists and numbers stay what they are', async () => {
     const gate = fakeGate({ keeps: 100 })
     const url = await guarded(gate, (_req, res) => {
@@ -273,6 +289,28 @@ describe('watch', () => {
     await until(() => gate.finished.length > 0)
     expect(gate.finished).toEqual([{ status: 200, reached: 'all' }])
     session.close()
+    http2.close()
+  })
+
+  test.each([
+    [8, 'some'],
+    [5, 'all'],
+  ])('HTTP/2 answers of 5 bytes that announce %i', async (announced, reached) => {
+    const gate = fakeGate()
+    const http2 = createHttp2Server((req, res) => {
+      void gate(incoming(req as never, res as never)).then(async (opening) => {
+        const decision = opening.kind === 'admit' && (await opening.admit())
+        if (decision && decision.kind === 'proceed') watch(res as never, decision.grant)
+        res.setHeader('content-length', announced)
+        res.end('5byte')
+      })
+    }).listen(0, '127.0.0.1')
+    await once(http2, 'listening')
+    const session = connectHttp2(`http://127.0.0.1:${String((http2.address() as AddressInfo).port)}`)
+    session.request({ ':path': '/', ...paid }).on('error', () => undefined)
+    await until(() => gate.finished.length > 0)
+    expect(gate.finished[0]?.reached).toBe(reached)
+    session.destroy()
     http2.close()
   })
 

@@ -39,7 +39,7 @@ const PATCHES = {
 
 function finished(this: ServerResponse): void {
   const watched = (this as Watched)[WATCH]
-  if (isComplete(this, watched.socket)) watched.report('all')
+  if (isComplete(this, watched.socket)) watched.report(watched.isCut() ? 'some' : 'all')
 }
 
 function closed(this: ServerResponse): void {
@@ -60,6 +60,8 @@ class Watch {
   #reported = false
   #sent: number | undefined
   #head: Kept['headers'] = []
+  /** Bytes that the handler has announced and not yet written; undefined before its first word. */
+  #owed: number | undefined
 
   constructor(res: ServerResponse, grant: Grant, native: Native) {
     this.socket = (res.req.socket as Socket) ?? res.socket
@@ -95,6 +97,7 @@ class Watch {
   write(rest: [string | Uint8Array, ...unknown[]]): boolean {
     if (this.#phase === 'held') return false
     this.#phase = 'streaming'
+    this.#count(rest[0], rest[1])
     return Reflect.apply(this.#native.write, this.#res, rest)
   }
 
@@ -108,6 +111,8 @@ class Watch {
     const res = this.#res
     if (this.#phase === 'held') return res
     const chunk = (typeof rest[0] === 'function' ? null : rest[0]) as Chunk
+    // HTTP/2 hands it on to write().
+    this.#count(res.req.httpVersionMajor === 1 ? chunk : null, rest[1])
     const body = this.#phase === 'open' ? this.#onePiece(chunk, rest[1]) : undefined
     if (body === undefined) return Reflect.apply(this.#native.end, res, rest)
     this.#phase = 'held'
@@ -127,6 +132,17 @@ class Watch {
     const { headersSent, statusCode } = this.#res
     // 499: closed without an answer.
     void this.#grant.finish({ status: this.#sent ?? (headersSent ? statusCode : 499), reached })
+  }
+
+  /** An answer that is shorter than its Content-Length is ended all the same, and broken for whoever gets it. */
+  isCut(): boolean {
+    return this.#sent !== 204 && (this.#owed ?? 0) > 0
+  }
+
+  /** By what the handler announces: whoever stands around the gate may send something else, of another length. */
+  #count(chunk: Chunk, encoding: unknown): void {
+    this.#owed ??= Number(this.#res.getHeader('content-length') ?? 0)
+    if (this.#owed > 0 && chunk) this.#owed -= Buffer.byteLength(chunk, encoding as BufferEncoding)
   }
 
   #writeHead(parameters: unknown[]): ServerResponse {
