@@ -310,6 +310,25 @@ describe.each([
     expect(gate.finished).toEqual([{ status: 200, reached: 'some' }])
   })
 
+  test.each([
+    ['some', 0, '3', () => slow(['a', 'b'])],
+    ['some', 0, '3', () => 'ab'],
+    ['some', 100, '3', () => 'ab'],
+    ['all', 0, '2', () => slow(['a', 'b'])],
+    ['all', 100, '2', () => 'ab'],
+  ] as const)('%s: what is shorter than it says (keeps %i, %s bytes)', async (reached, keeps, length, body) => {
+    const handler = (): Response => new Response(body(), { headers: { 'content-length': length } })
+    const fetched = fakeGate({ keeps })
+    expect(await (await guard(fetched, handler)()).text()).toBe('ab')
+    const served = fakeGate({ keeps })
+    const url = await listen(new Hono().get('/x', paid(served), handler))
+    const { socket } = await dial(url, 'GET /x HTTP/1.1\r\nx-paid: 1')
+    await until(() => served.finished.length > 0)
+    socket.destroy()
+    for (const { kept, finished } of [fetched, served])
+      expect([finished, kept.length]).toEqual([[{ status: 200, reached }], reached === 'all' && keeps ? 1 : 0])
+  })
+
   test('a stream that is left unread may have been taken for its head', async () => {
     const gate = fakeGate()
     const { body } = await guard(gate, () => new Response(slow(['a'])))()

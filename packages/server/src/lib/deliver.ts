@@ -61,8 +61,13 @@ export function delivery(
       const response = dress(answer, grant)
       const { status } = response
       // An upgrade is not ours to touch. A body is looked at only where it must be: that costs more than all the rest.
-      if (status >= 200 && (grant.keeps > 0 || !told))
-        return inspect(response, grant, told ? undefined : sentBy(env, report))
+      const announced = announcedBy(response)
+      if (status >= 200 && (grant.keeps > 0 || !told || announced > 0))
+        return inspect(response, announced, grant, (reached, size) => {
+          // The runtime ends an answer that is shorter than it says all the same, and it is broken for whoever gets it.
+          if (size < announced) report(status, 'some')
+          else if (!told) sentBy(env, report)(status, reached)
+        })
       if (!told) report(status, 'all')
       return response
     },
@@ -147,18 +152,25 @@ function dress(response: Response, grant: Grant): Response {
   return dressed
 }
 
-/** Keeps an answer that is there already; follows one that is not to its end, if somebody wants to know. */
-async function inspect(response: Response, grant: Grant, report: Report | undefined): Promise<Response> {
+/** How many bytes a handler promises; 0 where that cannot be held against them: packed, `fetch()` unpacks them. */
+function announcedBy({ headers }: Response): number {
+  const length = headers.get('content-length')
+  return length === null || headers.has('content-encoding') ? 0 : Number(length)
+}
+
+/** How much of an answer has gone, and of how many bytes. */
+type End = (reached: Outcome['reached'], size: number) => void
+
+/** Keeps an answer that is there already; follows one that is not to its end. */
+async function inspect(response: Response, announced: number, grant: Grant, end: End): Promise<Response> {
   const { status, statusText, headers, body } = response
   const reader = body?.getReader()
   const { reads, bytes = null } = reader ? await peek(reader, grant.keeps) : {}
-  if (reader && reads) {
-    const stream = replay(reader, reads, (reached) => report?.(status, reached))
-    return new Response(stream, { status, statusText, headers })
-  }
-  if (grant.keeps > 0 && (bytes?.length ?? 0) <= grant.keeps)
+  if (reader && reads) return new Response(replay(reader, reads, end), { status, statusText, headers })
+  const size = bytes?.length ?? (reader ? 0 : announced)
+  if (grant.keeps > 0 && size >= announced && size <= grant.keeps)
     await grant.keep({ status, headers: [...headers], body: bytes })
-  report?.(status, 'all')
+  end('all', size)
   return bytes ? new Response(bytes as BodyInit, { status, statusText, headers }) : response
 }
 
@@ -186,29 +198,27 @@ async function peek(reader: Reader, limit: number): Promise<Peeked> {
 }
 
 /** The body once more, as the runtime asks for it: the reads so far, then the rest. */
-function replay(
-  reader: Reader,
-  reads: ReturnType<Reader['read']>[],
-  end: (reached: Outcome['reached']) => void,
-): ReadableStream {
+function replay(reader: Reader, reads: ReturnType<Reader['read']>[], end: End): ReadableStream {
+  let size = 0
   return new ReadableStream(
     {
       async pull(controller) {
         try {
           const { done, value } = await (reads.shift() ?? reader.read())
           if (done) {
-            end('all')
+            end('all', size)
             controller.close()
           } else {
+            size += value.length
             controller.enqueue(value)
           }
         } catch (error) {
-          end('some')
+          end('some', size)
           controller.error(error)
         }
       },
       cancel(reason) {
-        end('some')
+        end('some', size)
         return reader.cancel(reason)
       },
     },
