@@ -11,6 +11,7 @@ import {
 import type { Context, MiddlewareHandler } from 'hono'
 import { matchedRoutes } from 'hono/route'
 import { HonoIncoming } from './lib/incoming.ts'
+import { redress } from './lib/redress.ts'
 
 // By Context: middleware such as hono/body-limit replaces `c.req.raw`.
 const payments = ledger<Context>()
@@ -33,8 +34,9 @@ export function paid(gate: Gate): MiddlewareHandler {
     if (c.req.raw.bodyUsed && c.req.bodyCache.arrayBuffer)
       c.req.raw = new Request(c.req.raw, { body: await c.req.arrayBuffer() })
     if (decision.kind === 'pass') return next()
-    payments.set(c, decision.grant.payment)
-    const response = await deliver(decision.grant, request, c.env as Beside | undefined, async () => {
+    const { grant } = decision
+    payments.set(c, grant.payment)
+    const response = await deliver(grant, request, c.env as Beside | undefined, async () => {
       await next()
       return c.res
     })
@@ -43,6 +45,7 @@ export function paid(gate: Gate): MiddlewareHandler {
       c.res = undefined
       c.res = response
     }
+    redress(c, grant)
     return response
   }
   return middleware

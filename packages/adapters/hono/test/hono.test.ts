@@ -115,6 +115,31 @@ describe('hono on Node', () => {
     expect(gate.finished).toEqual([{ status: expected, reached: 'all' }])
   })
 
+  test.each<[how: string, status: number, then: (c: Context) => unknown]>([
+    ['fails', 500, () => Promise.reject(new Error('after the gate'))],
+    ['puts an error in its place', 502, (c: Context) => void (c.res = new Response('no', { status: 502 }))],
+    ['makes an error of it', 503, (c: Context) => void (c.res = c.text('no', 503))],
+    ['puts a redirect in its place', 303, (c: Context) => void (c.res = Response.redirect('http://x/', 303))],
+    ['packs it', 200, (c: Context) => void (c.res = new Response(c.res.body))],
+  ])('CORE-081: an answer that middleware in front of the gate %s', async (_how, expected, then) => {
+    const gate = fakeGate()
+    const app = new Hono().use(async (c, next) => {
+      await next()
+      await then(c)
+    })
+    app.get('/x', paid(gate), (c) => c.text('paid', 200, { 'x-own': 'yes' }))
+    const { status, headers } = await call(await listen(app), '/x', { headers: asPaid })
+    await until(() => gate.finished.length > 0)
+    const good = expected === 200
+    expect([status, headers['payment-receipt'], headers['cache-control'], headers['x-own']]).toEqual([
+      expected,
+      good ? 'receipt' : undefined,
+      good ? 'private' : 'no-store',
+      'yes',
+    ])
+    expect(gate.finished).toEqual([{ status: expected, reached: 'all' }])
+  })
+
   test('a thrown value that is no Error ends the attempt', async () => {
     const gate = fakeGate()
     const app = new Hono().get('/x', paid(gate), () => Promise.reject('text' as never))
@@ -310,13 +335,13 @@ describe.each([
     expect(gate.finished).toEqual([{ status: 200, reached: 'some' }])
   })
 
-  test.each([
+  test.each<[reached: string, keeps: number, length: string, body: () => BodyInit]>([
     ['some', 0, '3', () => slow(['a', 'b'])],
     ['some', 0, '3', () => 'ab'],
     ['some', 100, '3', () => 'ab'],
     ['all', 0, '2', () => slow(['a', 'b'])],
     ['all', 100, '2', () => 'ab'],
-  ] as const)('%s: what is shorter than it says (keeps %i, %s bytes)', async (reached, keeps, length, body) => {
+  ])('%s: what is shorter than it says (keeps %i, %s bytes)', async (reached, keeps, length, body) => {
     const handler = (): Response => new Response(body(), { headers: { 'content-length': length } })
     const fetched = fakeGate({ keeps })
     expect(await (await guard(fetched, handler)()).text()).toBe('ab')
@@ -326,7 +351,10 @@ describe.each([
     await until(() => served.finished.length > 0)
     socket.destroy()
     for (const { kept, finished } of [fetched, served])
-      expect([finished, kept.length]).toEqual([[{ status: 200, reached }], reached === 'all' && keeps ? 1 : 0])
+      expect([finished, kept.length]).toEqual([
+        [{ status: 200, reached }],
+        reached === 'all' && keeps ? 1 : 0,
+      ])
   })
 
   test('a stream that is left unread may have been taken for its head', async () => {
