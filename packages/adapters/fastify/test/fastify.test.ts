@@ -120,6 +120,24 @@ describe('fastify: the order of things', () => {
     },
   )
 
+  test('halves of one gate on two routes do not make up for each other', async () => {
+    const gate = fakeGate()
+    const options = paid(gate)
+    const app = make()
+    const none = (...rest: unknown[]): void => (rest.at(-1) as () => void)()
+    app.get('/opens', { ...options, preHandler: none }, (_request, reply) => {
+      reply.hijack()
+      reply.raw.end('content')
+    })
+    app.get('/admits', { ...options, preParsing: none }, () => 'content')
+    const errors = caught(app)
+    const url = await listen(app)
+    for (const path of ['/opens', '/admits'])
+      expect([path, (await call(url, path, { headers: asPaid })).status]).toEqual([path, 500])
+    for (const error of errors) expect(String(error)).toContain('preHandler: [check, gate.preHandler]')
+    expect([errors.length, gate.finished]).toEqual([2, []])
+  })
+
   test('a cache before the payment sells nothing to a credential that nobody has looked at', async () => {
     const gate = fakeGate()
     const app = make()

@@ -39,12 +39,19 @@ export function scopePlugin({ preParsing, preHandler }: Hooks): FastifyPluginCal
 
 /** The hooks for a route's own options; `whole` says whether every such route still has both. */
 export function routeHooks({ preParsing, preHandler }: Hooks): Hooks & { whole(this: void): boolean } {
-  let opens = 0
-  let admits = 0
+  // Fastify binds one route after the other: counted for all together, a half of one would make up for that of another.
+  let isOpen = false
+  let isHalved = false
   return {
-    preParsing: noticed(preParsing, () => (opens += 1)),
-    preHandler: noticed(preHandler, () => (admits += 1)),
-    whole: () => opens === admits,
+    preParsing: noticed(preParsing, () => {
+      isHalved ||= isOpen
+      isOpen = true
+    }),
+    preHandler: noticed(preHandler, () => {
+      isHalved ||= !isOpen
+      isOpen = false
+    }),
+    whole: () => !isHalved && !isOpen,
   }
 }
 
