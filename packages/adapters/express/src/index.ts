@@ -44,6 +44,6 @@ export function createMpp<const Methods extends MppOptions['methods']>(
 
 /** What Express needs beside the gates. */
 export interface ExpressMpp<Methods extends MppOptions['methods']> extends Mpp<RequestHandler, Methods> {
-  /** Keeps the raw bytes for gates that stand behind a parser: `express.json({ verify: mpp.rawBody })`. */
+  /** Keeps the raw bytes for gates that stand behind a parser: `express.json({ verify: mpp.rawBody, inflate: false })`. */
   rawBody(this: void, req: IncomingMessage, res: unknown, bytes: Uint8Array): void
 }

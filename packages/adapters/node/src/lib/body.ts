@@ -3,7 +3,7 @@ import { BodyError } from '@mppkit/server'
 
 const CONSUMED =
   'mppkit: the body of this request was read before the gate saw it, so a payment cannot be bound to it. Mount the gate ' +
-  'before the body parser (it gives the bytes back), or let the parser pass them on: express.json({ verify: mpp.rawBody })'
+  'before the body parser (it gives the bytes back), or let the parser pass them on: express.json({ verify: mpp.rawBody, inflate: false })'
 
 const bodies = new WeakMap<IncomingMessage, Uint8Array | Promise<Uint8Array>>()
 
