@@ -11,7 +11,7 @@ import {
 import type { Context, MiddlewareHandler } from 'hono'
 import { matchedRoutes } from 'hono/route'
 import { HonoIncoming } from './lib/incoming.ts'
-import { redress } from './lib/redress.ts'
+import { belated, redress } from './lib/redress.ts'
 
 // By Context: middleware such as hono/body-limit replaces `c.req.raw`.
 const payments = ledger<Context>()
@@ -34,9 +34,10 @@ export function paid(gate: Gate): MiddlewareHandler {
     if (c.req.raw.bodyUsed && c.req.bodyCache.arrayBuffer)
       c.req.raw = new Request(c.req.raw, { body: await c.req.arrayBuffer() })
     if (decision.kind === 'pass') return next()
-    const { grant } = decision
+    const env = c.env as Beside | undefined
+    const grant = env?.outgoing ? decision.grant : belated(c, decision.grant)
     payments.set(c, grant.payment)
-    const response = await deliver(grant, request, c.env as Beside | undefined, async () => {
+    const response = await deliver(grant, request, env, async () => {
       await next()
       return c.res
     })

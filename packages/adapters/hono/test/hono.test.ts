@@ -264,6 +264,32 @@ describe('hono on Node', () => {
   })
 })
 
+test.each<
+  [how: string, reached: string, status: number, answer: () => Response, then: (c: Context) => unknown]
+>([
+  ['that fails', 'all', 500, () => new Response('text'), () => Promise.reject(new Error('after the gate'))],
+  [
+    'that puts an error in the place of a stream',
+    'some',
+    200,
+    () => new Response(new ReadableStream()),
+    (c) => void (c.res = new Response('no', { status: 502 })),
+  ],
+])(
+  'what middleware in front of the gate %s makes of an answer is reported, where the runtime shows nothing',
+  async (_how, reached, status, answer, then) => {
+    const gate = fakeGate()
+    const app = new Hono().use(async (c, next) => {
+      await next()
+      await then(c)
+    })
+    app.get('/x', paid(gate), answer)
+    expect((await app.request('/x', { headers: asPaid })).status).toBeGreaterThanOrEqual(500)
+    await until(() => gate.finished.length > 0)
+    expect(gate.finished).toEqual([{ status, reached }])
+  },
+)
+
 // What a runtime does not show, the answer itself must tell: as on Workers, Bun, and in tests with app.request().
 describe.each([
   [
@@ -286,6 +312,7 @@ describe.each([
   test('an answer in one piece is complete when it is returned', async () => {
     const gate = fakeGate()
     const response = await guard(gate, () => new Response('text'))()
+    await until(() => gate.finished.length > 0)
     expect([gate.finished, await response.text()]).toEqual([[{ status: 200, reached: 'all' }], 'text'])
     expect(response.headers.get('payment-receipt')).toBe('receipt')
     expect([gate.shown[0]?.transport, gate.shown[0]?.target]).toEqual(['unknown', '/x'])
@@ -294,6 +321,7 @@ describe.each([
   test('so is one without content', async () => {
     const gate = fakeGate()
     await guard(gate, () => new Response(null, { status: 204 }))()
+    await until(() => gate.finished.length > 0)
     expect(gate.finished).toEqual([{ status: 204, reached: 'all' }])
   })
 
@@ -324,6 +352,7 @@ describe.each([
       expect(chunks).toHaveLength(1)
     }
     expect([response.status, text]).toEqual([201, 'abc'])
+    await until(() => gate.finished.length > 0)
     expect(gate.finished).toEqual([{ status: 201, reached: 'all' }])
   })
 
