@@ -337,6 +337,17 @@ test('rule 17: a process that starts over looks after what a dead one left, thou
   next.close()
 })
 
+test('rule 17: a clock that was set back an hour does not put off the look after an answer', async () => {
+  const store = counting(memoryStore({ now: () => performance.now() }))
+  const { shop, gate, ask } = await onSale({ now, store })
+  expect((await drive(gate, ask)).status).toBe(200)
+  vi.setSystemTime(Date.now() - 3_600_000)
+  const again = await buy(shop, gate)
+  store.reset()
+  expect((await drive(gate, again)).status).toBe(200)
+  expect(store.calls.due).toBeGreaterThan(0)
+})
+
 /** A payment that was delivered so long ago that only its receipt is left, on two servers; the store of the first can fail. */
 async function longAgo() {
   const inner = memoryStore({ now })

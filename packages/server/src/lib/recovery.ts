@@ -64,7 +64,8 @@ export function createRecovery(
   function soon(waitUntil?: (work: Promise<unknown>) => void): void {
     if (stopped) return
     const at = Date.now()
-    if (at - last < PAUSE) return
+    // A clock that was set back must not make it wait.
+    if (at >= last && at - last < PAUSE) return
     last = at
     const work = hurry()
     waitUntil?.(work)

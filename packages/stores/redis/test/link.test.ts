@@ -28,6 +28,22 @@ describe('redisStore: the time of a call', () => {
     expect(await link.call(async (_, before) => before())).toBe('5400')
   })
 
+  test('a server whose clock was set back is believed, and a slow answer is not', async () => {
+    const link = createLink(silent, 400)
+    const now = vi.spyOn(performance, 'now').mockReturnValue(1000)
+    link.learn('68000')
+    const deadline = () => link.call(async (_, before) => before())
+    expect(await deadline()).toBe('68400')
+    // Given at 68000, and read 399 ms later.
+    now.mockReturnValue(1399)
+    link.learn('68000')
+    expect(await deadline()).toBe('68799')
+    // A replica has taken over whose clock is a minute behind.
+    now.mockReturnValue(2000)
+    link.learn('9000')
+    expect(await deadline()).toBe('9400')
+  })
+
   test('without the time of the server nothing may be carried out', async () => {
     expect(await createLink(silent, 400).call(async (_, before) => before())).toBe('0')
   })

@@ -86,7 +86,10 @@ export function createLink(wire: Wire, timeout: number): Link {
     },
 
     learn(serverTime) {
-      ahead = Math.max(ahead, Number(serverTime) - performance.now())
+      const seen = Number(serverTime) - performance.now()
+      // No answer is that old: the server's clock was set back, or another server answers now. Were it our own tick that was
+      // long, a command is thought late once, and the server tells the time again.
+      ahead = seen < ahead - timeout ? seen : Math.max(ahead, seen)
     },
 
     close() {
