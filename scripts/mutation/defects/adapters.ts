@@ -8,7 +8,7 @@ export const adapters = [
   ...defectsIn(`${server}/adapter.ts`, [
     {
       id: 'second-gate-unnoticed',
-      find: 'if (payments.has(key)) throw twoGates()',
+      find: 'if (payments.get(key)) throw twoGates()',
       replace: '',
       says: 'one request is charged twice',
     },

@@ -8,7 +8,7 @@ export const frameworks = [
   ...defectsIn(`${fastify}/index.ts`, [
     {
       id: 'fastify-second-gate',
-      find: '    if (openings.has(raw)) throw twoGates()\n',
+      find: '    if (openings.get(raw)) throw twoGates()\n',
       replace: '',
       says: 'one request is charged twice',
     },
@@ -60,7 +60,7 @@ export const frameworks = [
     },
     {
       id: 'elysia-second-gate',
-      find: 'if (state.gate !== gate || clashing.has(request)) throw twoGates()',
+      find: 'if (state.gate !== gate || state.clashes) throw twoGates()',
       replace: '',
       says: 'one request is charged twice',
     },

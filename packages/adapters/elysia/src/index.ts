@@ -48,14 +48,14 @@ export function paid(gate: Gate): Hooks {
     // Before the parser, so that the gate can read the bytes; it cannot answer here, nor throw what Elysia would change.
     async parse(context) {
       const { incoming, opening } = open(gate, context)
-      bar(context, () => hasSpoken(context))
+      bar(context, hasSpoken)
       await opening.catch(() => undefined)
       // Something else than `undefined`, so that nobody parses what must not be read.
       return incoming.refused ? {} : undefined
     },
     resolve(this: unknown, context) {
       // Compiled, Elysia calls a hook on the list that it stands in; the gate is in the same one.
-      if (!Array.isArray(this)) return hasSpoken(context) ? undefined : bar(context, () => hasSpoken(context))
+      if (!Array.isArray(this)) return hasSpoken(context) ? undefined : bar(context, hasSpoken)
       if (!this.includes(beforeHandle)) throw replaced()
     },
     beforeHandle,

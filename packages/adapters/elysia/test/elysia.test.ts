@@ -281,7 +281,7 @@ describe.each(MODES)('elysia %s', (mode, config) => {
 describe('elysia', () => {
   test('what a bundler makes of the hooks changes nothing that Elysia reads in them', () => {
     for (const hook of Object.values(paid(fakeGate()))) {
-      expect(String(hook)).toMatch(/^async function .*return.*c\.set.*c\.server/)
+      expect(String(hook)).toMatch(/^async function .*return.*c\.set/)
       expect(String(hook)).not.toMatch(/c\.(body|cookie|query|headers)/)
     }
   })

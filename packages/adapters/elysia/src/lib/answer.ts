@@ -1,4 +1,4 @@
-import { delivery, type Grant, type Incoming } from '@mppkit/server'
+import { delivery, sideTable, type Grant, type Incoming } from '@mppkit/server'
 import { mapResponse } from 'elysia/adapter/web-standard/handler'
 import { besideOf } from './incoming.ts'
 import { inBytes, isFile, isSendable, isStream, putHeaders, removeHeaders, statusOf } from './made.ts'
@@ -12,6 +12,20 @@ interface Paid extends Sending {
 
 const BODILESS = [204, 205, 304]
 const CHUNKED: [string, string] = ['transfer-encoding', 'chunked']
+
+const wardrobe = /* @__PURE__ */ sideTable<object, { read(): object; put(headers: object): void }>()
+
+// The same two functions for all: with closures each `set` would have a shape of its own, which costs more than the gate.
+const HEADERS: PropertyDescriptor & ThisType<object> = {
+  enumerable: true,
+  configurable: true,
+  get() {
+    return wardrobe.get(this)?.read()
+  },
+  set(next: object) {
+    wardrobe.get(this)?.put(next)
+  },
+}
 
 /** Applies a grant to the answer that Elysia is about to make. */
 export function answer(context: Answering, grant: Grant, incoming: Incoming): Paid {
@@ -27,14 +41,11 @@ export function answer(context: Answering, grant: Grant, incoming: Incoming): Pa
 
   // Elysia reads the headers last of all, with the status: only then is known which are to be added. No hook of a route
   // sees every answer: not the one that a hook of the app has mapped, nor that to an error, and none with `aot: false`.
-  Object.defineProperty(set, 'headers', {
-    get: () => (!busy && !isOurs() && ('response' in context || hasFailed()) ? dressed() : own),
-    set(next: object) {
-      own = next
-    },
-    enumerable: true,
-    configurable: true,
+  wardrobe.set(set, {
+    read: () => (!busy && !isOurs() && ('response' in context || hasFailed()) ? dressed() : own),
+    put: (next) => (own = next),
   })
+  Object.defineProperty(set, 'headers', HEADERS)
 
   return {
     gone,

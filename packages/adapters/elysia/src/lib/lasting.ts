@@ -21,6 +21,7 @@ export function lasting<Hooks extends Mounted>(hooks: Hooks): Hooks {
 
 /**
  * Elysia reads the source of hooks to learn what to await, whose answer counts, and which parts of the context to make.
- * This tells it the same whatever a bundler has made of ours; without a `return` it would ignore the gate's answer.
+ * This tells it the same whatever a bundler has made of ours; without a `return` it would ignore the gate's answer. Only Bun
+ * has a `server`; asked for it elsewhere, Elysia gives each context a getter of its own, which costs more than the gate.
  */
-const source = (): string => 'async function gate(c){return[c.set,c.server]}'
+const source = (): string => `async function gate(c){return[c.set${'Bun' in globalThis ? ',c.server' : ''}]}`
