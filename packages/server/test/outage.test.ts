@@ -1,6 +1,6 @@
 import { decodeOpaque } from '@mppkit/core'
 import { memoryStore } from '@mppkit/server'
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import {
   buy,
   drive,
@@ -13,21 +13,10 @@ import {
   all,
 } from './lib/harness.ts'
 import { counting, faulty, type Loss } from './lib/stores.ts'
+import { fakeTimers } from './lib/timers.ts'
 import { recordKey } from '../src/lib/record.ts'
 
-beforeEach(
-  () =>
-    void vi.useFakeTimers({
-      toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance', 'Date'],
-    }),
-)
-afterEach(async () => {
-  await pass(5_000)
-  vi.useRealTimers()
-})
-
-const now = (): number => Date.now()
-const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms)
+const { now, pass } = fakeTimers()
 const NTH = Array.from({ length: 12 }, (_, index) => index + 1)
 const CASES = NTH.flatMap((nth) => (['before', 'after'] as Loss[]).map((loss) => [nth, loss] as const))
 

@@ -1,34 +1,14 @@
 import type { Receipt, Store } from '@mppkit/core'
 import { memoryStore } from '@mppkit/server'
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { buy, drive, PRICE, seller, type Reply, type SellerOptions } from './lib/harness.ts'
+import { expect, test, vi } from 'vitest'
+import { buy, drive, onSale, PRICE, seller, type Reply } from './lib/harness.ts'
 import { counting, faulty } from './lib/stores.ts'
+import { fakeTimers } from './lib/timers.ts'
 
-beforeEach(
-  () =>
-    void vi.useFakeTimers({
-      toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance', 'Date'],
-    }),
-)
-afterEach(async () => {
-  // One timer renews all leases of a process; it ends by itself when none is left.
-  await pass(5_000)
-  vi.useRealTimers()
-})
-
-const now = (): number => Date.now()
-const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms)
+const { now, pass } = fakeTimers()
 
 function wait(answer: Reply): [number, string | undefined] {
   return [answer.status, answer.header('retry-after')]
-}
-
-/** A seller, and a credential that pays for what it sells. */
-async function onSale(options: SellerOptions) {
-  const shop = seller(options)
-  await shop.fund()
-  const gate = shop.charge(PRICE)
-  return { shop, gate, ask: await buy(shop, gate) }
 }
 
 test('rule 5: a handler or a settlement longer than the lease keeps it', async () => {

@@ -1,29 +1,10 @@
 import type { Store } from '@mppkit/core'
 import { memoryStore } from '@mppkit/server'
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { buy, drive, PRICE, seller, type SellerOptions } from './lib/harness.ts'
+import { expect, test } from 'vitest'
+import { buy, drive, onSale, PRICE, seller } from './lib/harness.ts'
+import { fakeTimers } from './lib/timers.ts'
 
-beforeEach(
-  () =>
-    void vi.useFakeTimers({
-      toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance', 'Date'],
-    }),
-)
-afterEach(async () => {
-  await pass(5_000)
-  vi.useRealTimers()
-})
-
-const now = (): number => Date.now()
-const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms)
-
-/** A seller, and a credential that pays for what it sells. */
-async function onSale(options: SellerOptions) {
-  const shop = seller(options)
-  await shop.fund()
-  const gate = shop.charge(PRICE)
-  return { shop, gate, ask: await buy(shop, gate) }
-}
+const { now, pass } = fakeTimers()
 
 function never(): never {
   throw new Error('a grant was expected')

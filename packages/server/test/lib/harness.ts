@@ -183,6 +183,14 @@ export async function buy(shop: Seller, gate: Gate, ask: Ask = {}): Promise<Ask>
 
 export const PRICE: Price = { amount: '1.00' }
 
+/** A seller, a gate, and a credential that pays for what it sells. */
+export async function onSale(options: SellerOptions): Promise<{ shop: Seller; gate: Gate; ask: Ask }> {
+  const shop = seller(options)
+  await shop.fund()
+  const gate = shop.charge(PRICE)
+  return { shop, gate, ask: await buy(shop, gate) }
+}
+
 /** Sends the same credential for as long as the answer asks for that; `wait` lets time pass. */
 export async function persist(
   gate: Gate,
