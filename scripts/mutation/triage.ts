@@ -3,7 +3,6 @@ export const equivalents: Readonly<Record<string, string>> = {
   '9c0209bbc8': 'the description of a symbol',
   '786b9c6be5': 'a Fenced is never reported: nobody reads its name',
   '24962a6893': 'only which sentence the detail is',
-  e996436fe3: 'WebCrypto gives the same hash, later',
   ed61d2a413: 'the way for requests with a body gives the same answer, later',
   '1a419b7065': 'a HEAD has no body to be read: the way for bodies gives the same answer, later',
   '4f957ca71a': 'decoded once more at every reading',

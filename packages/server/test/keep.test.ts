@@ -238,3 +238,20 @@ test.each(['late', 'lost'] as const)(
     expect(shop.toy.calls.refund).toBe(0)
   },
 )
+
+test('rule 9: who hangs up while his answer is being sealed gets it again, and not his money as well', async () => {
+  const shop = seller({ toy: { canRefund: true } })
+  await shop.fund()
+  const gate = shop.charge({ ...PRICE, redeem: { attempts: 1 } })
+  const ask = await buy(shop, gate, { headers: KEY })
+  const opening = await gate(incoming(ask))
+  const decision = opening.kind === 'admit' ? await opening.admit() : undefined
+  if (decision?.kind !== 'proceed') throw new Error('not admitted')
+  const { grant } = decision
+  const kept = { status: 200, headers: [], body: 'content' }
+  await Promise.all([grant.keep(kept), grant.finish({ status: 499, reached: 'nothing' })])
+  await shop.recover()
+  expect((await shop.trace(grant.payment.id))?.state).toBe('delivered')
+  expect((await drive(gate, ask, never)).body).toBe('content')
+  expect(shop.toy.calls.refund).toBe(0)
+})

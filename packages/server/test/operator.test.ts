@@ -3,6 +3,7 @@ import { createGates, memoryStore, type PaymentEvent } from '@mppkit/server'
 import { describe, expect, test } from 'vitest'
 import { recordKey } from '../src/lib/record.ts'
 import { all, buy, drive, PRICE, SECRET, seller, type Handled, type SellerOptions } from './lib/harness.ts'
+import { faulty } from './lib/stores.ts'
 
 const FAIL = (): Handled => ({ status: 500, body: 'sorry', reached: 'all' })
 
@@ -190,6 +191,20 @@ describe('refund, and the process dies at the nth call of the store', () => {
     expect((await shop.ledger.transfers()).length).toBe(2)
   })
 })
+
+test.each([1, 2, 3, 4, 5, 6, 7])(
+  'refund, and the reply to call %i of the store is lost: it is made, and told of',
+  async (nth) => {
+    const { shop, receipt, id } = await sold()
+    const store = faulty(shop.store)
+    const other = seller({ store, ledger: shop.ledger, now: shop.clock.now, toy: { canRefund: true } })
+    store.fail(nth, 'after', 'once')
+    await other.refund(receipt).catch(() => other.refund(receipt))
+    expect(await shop.trace(id)).toMatchObject({ state: 'refunded', busy: false })
+    expect(await shop.ledger.balance('alice')).toBe(100_000n)
+    expect((await shop.ledger.transfers()).length).toBe(2)
+  },
+)
 
 /** A store as a process sees it that dies at its nth call: before the call is made, or before its reply is seen. */
 function dying(store: Store, when: 'before' | 'after', nth: number): Store {

@@ -331,7 +331,8 @@ test('rule 17: a clock that was set back an hour does not put off the look after
 /** A payment that was delivered so long ago that only its receipt is left, on two servers; the store of the first can fail. */
 async function longAgo() {
   const inner = memoryStore({ now })
-  const store = faulty(inner)
+  const counted = counting(inner)
+  const store = Object.assign(faulty(counted), { swaps: () => counted.calls.swap })
   const { shop, gate, ask } = await onSale({ now, store, toy: { canRefund: true } })
   let receipt: Receipt | undefined
   await drive(gate, ask, (grant) => ((receipt = grant!.payment.receipt), {}))
@@ -350,6 +351,18 @@ test('rule 11: a refund longer than the lease keeps it, and no other server begi
   shop.faults.release()
   expect(await returning).toEqual(await other.refund(receipt))
   expect([other.toy.calls.refund, await transfers()]).toEqual([0, 2])
+})
+
+test('rule 11: a refund is renewed every ten seconds, not more often', async () => {
+  const { shop, store, receipt } = await longAgo()
+  shop.faults.next('refund', 'stall')
+  const returning = shop.refund(receipt)
+  await pass(1)
+  const before = store.swaps()
+  await pass(60_000)
+  expect(store.swaps() - before).toBe(6)
+  shop.faults.release()
+  await returning
 })
 
 test('rule 11: a refund whose process died is free for the next after half a minute', async () => {
