@@ -1,4 +1,5 @@
-import { writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { basename } from 'node:path'
 import { audit, type Breach, type Report } from './audit.ts'
 import { collect } from './evidence.ts'
 import { openShop } from './open-shop.ts'
@@ -53,6 +54,11 @@ function print({
 async function show({ kind, what, call, quote }: Breach): Promise<void> {
   console.log(`BREACH ${kind}: ${what}${call ? `, call ${call}` : ''}${quote ? `, payment ${quote}` : ''}`)
   if (quote) console.log(`  ${JSON.stringify((await shop.gates.trace(quote)) ?? 'no record')}`)
+  const { journal, handlers, faults, errors } = filesOf(folder)
+  for (const file of [journal, handlers, faults, errors])
+    for (const line of (existsSync(file) ? readFileSync(file, 'utf8') : '').split('\n'))
+      if ([call, quote].some((word) => word !== undefined && line.includes(word)))
+        console.log(`  ${basename(file)} ${line}`)
 }
 
 function list(counts: Record<string, number>): string {

@@ -48,6 +48,7 @@ export async function run(options: RunOptions): Promise<number> {
   const files = filesOf(folder)
   mkdirSync(files.once)
   const ends: (() => unknown)[] = []
+  let code = 1
   const built = join(CACHE, String(process.pid))
   ends.push(() => rmSync(built, { recursive: true, force: true }))
   try {
@@ -97,10 +98,11 @@ export async function run(options: RunOptions): Promise<number> {
     await trade(options, settings, wires, service, chain)
     say(`traded for ${((Date.now() - started) / 1000).toFixed(1)} s`)
     const restarted = await script(settings, 'restart')
-    return restarted === 0 ? await script(settings, 'auditor') : restarted
+    return (code = restarted === 0 ? await script(settings, 'auditor') : restarted)
   } finally {
     for (const end of ends.toReversed()) await end()
-    if (options.keep) say(`kept: ${folder}`)
+    // What was found once is rarely found again.
+    if (options.keep || (code !== 0 && !options.without)) say(`kept: ${folder}`)
     else rmSync(folder, { recursive: true, force: true, maxRetries: 3 })
   }
 }
