@@ -47,6 +47,15 @@ describe('C34: the auditor', () => {
     expect(report.outcomes.strict).toEqual({ answer: 1 })
   })
 
+  test('lets who leaves for good go, if his answer is kept for him; whoever comes back must get it', () => {
+    const torn = { got: gotten({ complete: false, fault: 'ECONNRESET' }) }
+    const left = audit(evidence({ ...torn, plans: [{ ...PLAN, leaves: true }] }))
+    expect([kinds(left), left.outcomes.strict]).toEqual([[], { 'own fault': 1 }])
+    expect(kinds(audit(evidence(torn)))).toContain('lost')
+    const gone = { ...torn, plans: [{ ...PLAN, leaves: true as const }], said: says('unclaimed') }
+    expect(kinds(audit(evidence(gone)))).toContain('lost')
+  })
+
   test.each<[string, Partial<Evidence>]>([
     ['an answer that lacks its end', { got: gotten({ complete: false, fault: 'ECONNRESET' }) }],
     ['other bytes than the handler made', { got: gotten({ sha: 'other' }) }],

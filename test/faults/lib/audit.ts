@@ -49,7 +49,7 @@ export type Outcome =
   | 'listed'
   /** Delivered as far as the server could see, to a buyer who asked for no second copy, or for one that is too large to be kept. */
   | 'unkept'
-  /** As `unkept`, and he cut the wire himself. */
+  /** Delivered to a buyer who cut the wire himself, or who left for good while his answer was kept for him. */
   | 'own fault'
   | 'lost'
 
@@ -164,9 +164,9 @@ export function audit(evidence: Evidence): Report {
     const state = said.get(quote)?.state
     if (state === 'settled' || (state === 'unclaimed' && listed.has(quote))) return 'listed'
     if (state !== 'delivered') return 'lost'
-    if (ATTACKERS.has(plan.role)) return 'own fault'
-    // Nothing is kept of these: whoever loses the one answer has lost it, if it was the wire that lost it.
     const isKept = plan.key && plan.shape === 'small'
+    if (ATTACKERS.has(plan.role) || (plan.leaves && isKept)) return 'own fault'
+    // Nothing is kept of these: whoever loses the one answer has lost it, if it was the wire that lost it.
     const isTorn = answers.some(({ fault }) => fault !== undefined) || wireOf(plan) === 'duplicate'
     return !isKept && isTorn ? 'unkept' : 'lost'
   }
