@@ -138,7 +138,7 @@ describeWithServer('when the server fails', (server) => {
   test('a single connected client takes one statement at a time', slow, async () => {
     const client = new pg.Client({ connectionString: server().url })
     await client.connect()
-    const store = postgresStore({ client, timeout: 500 })
+    const store = postgresStore({ client })
     const results = await Promise.all(
       Array.from({ length: 20 }, () => store.swap('single', 'absent', write('one'))),
     )
