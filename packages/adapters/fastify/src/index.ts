@@ -1,18 +1,10 @@
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 import { incoming, isGone, readBody, watch } from '@mppkit/node'
-import {
-  adapter,
-  BodyError,
-  ledger,
-  sideTable,
-  twoGates,
-  type Gate,
-  type Opening,
-  type Payment,
-} from '@mppkit/server'
+import { adapter, ledger, sideTable, twoGates, type Gate, type Opening, type Payment } from '@mppkit/server'
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest, RequestPayload } from 'fastify'
 import { bar } from './lib/bar.ts'
+import { fault, HALVED } from './lib/faults.ts'
 import { respond } from './lib/respond.ts'
 import { routeHooks, scopePlugin, type Hooks } from './lib/scopes.ts'
 
@@ -105,17 +97,3 @@ function isOver({ raw, request, sent }: FastifyReply): boolean {
 async function givenBack(raw: IncomingMessage): Promise<Readable> {
   return Readable.from([await readBody(raw, Infinity)], { objectMode: false })
 }
-
-/** Fastify goes on when it is given nothing. */
-function fault(error: unknown): Error {
-  if (error instanceof BodyError) return new BodyError(error.reason, REPLACED)
-  return error instanceof Error ? error : new Error('mppkit: the gate threw', { cause: error })
-}
-
-const REPLACED =
-  'mppkit: a preParsing hook took the body of this request before the gate saw it, so a payment cannot be bound to it. ' +
-  'Register the gate before it: it gives the bytes back'
-
-const HALVED =
-  'mppkit: the options of a guarded route have their own preParsing or preHandler, which replaced that of the gate. Put ' +
-  'both into an array: preHandler: [check, gate.preHandler]'
